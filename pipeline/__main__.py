@@ -1,0 +1,5 @@
+"""``python -m pipeline`` is ``headrig``."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""Where things lie in the data directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import durable
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The data directory of one node.
+
+    Attributes:
+        root: Everything below it belongs to headrig.
+    """
+
+    root: Path
+
+    @property
+    def buffers(self) -> Path:
+        """One directory per worker, ``w0`` and so on."""
+        return self.root / "buffer"
+
+    def buffer(self, worker: int) -> Path:
+        """Write-ahead log of a worker."""
+        return self.buffers / f"w{worker}"
+
+    @property
+    def audit_log(self) -> Path:
+        """The tamper-evident log, nothing else in it."""
+        return self.root / "audit"
+
+    @property
+    def audit_cursors(self) -> Path:
+        """How far the audit log's own pump is."""
+        return self.root / "audit-cursors"
+
+    @property
+    def archive(self) -> Path:
+        """Parquet files and manifests."""
+        return self.root / "archive"
+
+    @property
+    def quarantine(self) -> Path:
+        """What was held back."""
+        return self.root / "quarantine"
+
+    @property
+    def keys(self) -> Path:
+        """Node key and audit key, mode 0600."""
+        return self.root / "keys"
+
+    @property
+    def cache(self) -> Path:
+        """Compiled pattern databases; can be deleted."""
+        return self.root / "cache"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, metrics and locks of the running program; made anew at each start."""
+        return self.root / "run"
+
+    @property
+    def audit_socket(self) -> Path:
+        """Where workers reach the audit process."""
+        return self.run / "audit.sock"
+
+    @property
+    def metrics(self) -> Path:
+        """Mapped metric files of all processes."""
+        return self.run / "metrics"
+
+    def make(self) -> None:
+        """Make the directories that must exist before anything starts."""
+        directories = (self.buffers, self.audit_cursors, self.quarantine, self.keys, self.cache, self.run)
+        for directory in directories:
+            durable.make_dir(directory, site="data")
+
+    def node_key(self) -> bytes:
+        """Return the node's 32-byte key for keyed digests; make it at the first start."""
+        path = self.keys / "node.key"
+        if not path.exists():
+            durable.replace(path, os.urandom(32), site="node-key")
+        return path.read_bytes()
+
+    def adopted(self, worker: int, workers: int) -> list[Path]:
+        """Name the buffers of workers that no longer exist and that this worker drains."""
+        orphans = []
+        for directory in sorted(self.buffers.glob("w*")):
+            number = directory.name[1:]
+            if number.isdigit() and int(number) >= workers and int(number) % workers == worker:
+                orphans.append(directory)
+        return orphans

@@ -1,0 +1,121 @@
+"""``headrig demo``: the whole program on the embedded store, with sample traffic."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from headrig import ConfigError
+from rich.console import Console
+
+from pipeline.cli.options import ConfigOption, settings_from
+from pipeline.cli.serve import run
+from pipeline.samples import Sampler
+
+_INTRODUCTION = """
+[bold]headrig runs[/bold] at {url} with sample traffic of ten services; the data is in {data}. ^C stops it.
+
+  health, metrics   {url}/healthz   {url}/metrics
+  API               {url}/docs
+
+Try, in another terminal:
+  [green].venv/bin/headrig query --url {url} '{{service_name="payments"}} |= "redacted"'[/green]        secrets are masked
+  [green].venv/bin/headrig query --url {url} '{{audit="true"}}'[/green]                                 audit events
+  [green].venv/bin/headrig verify log {data}/audit[/green]                              and their proof
+  [green]curl {url}/v1/logs -d '{{"service":"me","event":"user.login","user":"alice","password":"hunter2"}}'[/green]
+"""
+
+
+def demo(
+    config: ConfigOption = None,
+    listen: Annotated[str, typer.Option(help="Address and port.")] = "127.0.0.1:8080",
+    data: Annotated[Path, typer.Option(help="Data directory.")] = Path("headrig-data"),
+    rate: Annotated[int, typer.Option(help="Sample lines per second.", min=1, max=10_000)] = 50,
+    seconds: Annotated[int, typer.Option(help="Stop by itself after so long; 0: never.", min=0)] = 0,
+) -> int:
+    """Start on the embedded store with sample traffic and say what to try."""
+    settings = settings_from(config, data=data, listen=listen)
+    if settings.tokens:
+        raise ConfigError(
+            "the demo sends without a token; start it with a configuration that has none", path="tokens"
+        )
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        code = 70
+        try:
+            code = run(settings, started=lambda port: _tell(write, port))
+        except ConfigError as error:
+            print(f"headrig: {error}", file=sys.stderr)
+            code = 64
+        finally:
+            os._exit(code)
+    os.close(write)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.kill(pid, signal.SIGTERM))
+    port = os.read(read, 16)
+    if not port:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    sender = threading.Thread(target=_send, args=(settings.host.strip("[]"), int(port), rate), daemon=True)
+    url = f"http://{settings.host}:{int(port)}"
+    if not _await_ready(settings.host.strip("[]"), int(port)):
+        os.kill(pid, signal.SIGTERM)
+        return 70
+    sender.start()
+    Console(highlight=False, soft_wrap=True).print(_INTRODUCTION.format(url=url, data=settings.data))
+    if seconds:
+        threading.Timer(seconds, os.kill, (pid, signal.SIGTERM)).start()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _tell(pipe: int, port: int) -> None:
+    os.write(pipe, str(port).encode())
+    os.close(pipe)
+
+
+def _await_ready(host: str, port: int) -> bool:
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(host, port, timeout=1.0)
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        threading.Event().wait(0.05)
+    return False
+
+
+def _send(host: str, port: int, rate: int) -> None:
+    """Send one body a second; a body that was not taken is sent again with the same key."""
+    sampler = Sampler(seed=time.time_ns())
+    pause = threading.Event()
+    number = 0
+    while True:
+        number += 1
+        step = 1_000_000_000 // rate
+        body = b"\n".join(sampler.lines(rate, time.time_ns() - rate * step, step))
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"demo-{os.getpid()}-{number}"}
+        while True:
+            connection = http.client.HTTPConnection(host, port, timeout=5.0)
+            try:
+                connection.request("POST", "/v1/logs", body, headers)
+                if connection.getresponse().status < 500:
+                    break
+            except OSError:
+                pass
+            finally:
+                connection.close()
+            pause.wait(1.0)
+        pause.wait(1.0)

@@ -1,0 +1,61 @@
+"""``headrig verify``: check what was stored, trusting nobody but a public key."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from headrig import ConfigError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pipeline.audit.verify import verify_log
+
+app = typer.Typer(help="Check stored logs against their signatures.", no_args_is_help=True)
+
+
+@app.command("log")
+def log(
+    directory: Annotated[Path, typer.Argument(help="The audit log, e.g. headrig-data/audit.")],
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key",
+            help="File with a verifier key (.vkey); default: ../keys/audit.vkey beside the log.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> int:
+    """Re-hash every entry and compare with the signed checkpoint; name what was edited, deleted or cut off.
+
+    Exit codes: 0 verified, 1 tampered, 2 cannot verify, 3 rollback or fork.
+    """
+    if not (directory / "log.json").exists():
+        raise ConfigError(f"{directory} is no audit log: it has no log.json")
+    keys = key or [directory.parent / "keys" / "audit.vkey"]
+    for path in keys:
+        if not path.exists():
+            raise ConfigError(f"there is no key file {path}; name one with --key")
+    vkeys = [path.read_text(encoding="utf-8").strip() for path in keys]
+    with Progress(
+        TextColumn("verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("bytes"),
+        transient=True,
+        disable=as_json,
+    ) as progress:
+        task = progress.add_task("verify", total=None)
+
+        def step(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        report = verify_log(directory, vkeys=vkeys, progress=step, settle=lambda: time.sleep(0.05))
+    if as_json:
+        print(report.to_json().decode())
+    else:
+        for sentence in report.lines:
+            print(sentence)
+    return report.exit_code

@@ -1,0 +1,387 @@
+"""The two durable appends, in their order, and what each crash between them means.
+
+1. audit append   A crash after it leaves leaves without lines: a retry finds the old indexes, and a
+                  client that never retries has left an audit leaf without a line, on purpose.
+2. buffer append  A crash after it leaves durable records without an answer: a retry is a duplicate.
+3. settle, answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import hmac
+import operator
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from headrig import AuditEvent, OverloadedError, Verdict
+from isal import igzip
+
+from pipeline.buffer import BidMark, Frame
+from pipeline.flow.balance import RECEIVED, STORED, Balance, verdict_counts
+from pipeline.flow.inbound import Receipt
+
+if TYPE_CHECKING:
+    from headrig import Batch, Resource
+    from headrig._raw import RawBatch
+
+    from pipeline.buffer import Wal
+    from pipeline.flow.prepare import Columns
+    from pipeline.flow.request import Request
+    from pipeline.streams import Fragments
+
+FRAME_BYTES = 1_000_000
+"""A frame is at most 1 MiB inflated, unless one line alone is longer."""
+
+
+class LoggedEntry(Protocol):
+    """What the audit log says of an entry it holds."""
+
+    @property
+    def index(self) -> int:
+        """Its place, for ever."""
+        ...
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """32 bytes, RFC 6962 section 2.1."""
+        ...
+
+    @property
+    def tree_size(self) -> int:
+        """Size of the smallest tree that holds it."""
+        ...
+
+    @property
+    def duplicate(self) -> bool:
+        """The log held the event before."""
+        ...
+
+    @property
+    def conflict(self) -> bool:
+        """The id was taken by another payload."""
+        ...
+
+
+class AuditAppender(Protocol):
+    """The worker's door to the audit process."""
+
+    async def append(self, leaves: Sequence[Leaf], /) -> Sequence[LoggedEntry]:
+        """Return once every leaf is durable; one answer for each, in order."""
+        ...
+
+    async def receipts(self, bid: bytes, /) -> Sequence[tuple[int, LoggedEntry]]:
+        """Return position and entry of all leaves of a batch id."""
+        ...
+
+
+class Leaf(NamedTuple):
+    """One audit event on its way to the log.
+
+    Attributes:
+        bid: Batch id of its request.
+        line: Position of its record in the request.
+        id: 16 bytes that make the event one and the same on a retry.
+        mac: Keyed digest of the record as received: tells "same id, other payload".
+        data: The leaf's bytes.
+        blob: What was too large for the leaf, stored by its SHA-256; usually None.
+    """
+
+    bid: bytes
+    line: int
+    id: bytes
+    mac: bytes
+    data: bytes
+    blob: bytes | None = None
+
+
+class LeafEncoder(Protocol):
+    """Makes leaf v1 of DESIGN section 8."""
+
+    def event(
+        self, *, name: str, ts_ns: int, tenant: str, event: AuditEvent, raw: bytes
+    ) -> tuple[bytes, bytes | None]:
+        """Encode an audit event under its id; also return the blob when ``raw`` was too large."""
+        ...
+
+    def unscanned(self, *, name: str, ts_ns: int, tenant: str, verdict: Verdict) -> bytes:
+        """Encode the leaf that a record leaves which could not be scanned."""
+        ...
+
+
+class QuarantineAppender(Protocol):
+    """Keeps what was held back; durable on return."""
+
+    def append_unscanned(self, tenant: str, verdicts: Sequence[Verdict], time_ns: int, /) -> None:
+        """Store metadata and digests, never a body."""
+        ...
+
+
+@dataclass(slots=True)
+class Part:
+    """What one pass through the stages gave.
+
+    Attributes:
+        fragments: Encoded rows for the buffer.
+        leaves: For the audit log.
+        owners: Place of the request each leaf belongs to.
+        unscanned: Verdicts whose metadata goes to quarantine.
+        masked: Replacements by detector.
+    """
+
+    fragments: Fragments | None
+    leaves: list[Leaf] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    unscanned: list[Verdict] = field(default_factory=list)
+    masked: Counter[str] = field(default_factory=Counter)
+
+
+class PartBuilder:
+    """Turns a batch that went through the stages into a `Part`.
+
+    Args:
+        encode: Encodes the rows of a batch.
+        leaves: Encodes leaves.
+        key: Key of the node for digests, 32 bytes.
+    """
+
+    def __init__(self, encode: Callable[[Batch], Fragments | None], leaves: LeafEncoder, key: bytes) -> None:
+        self._encode = encode
+        self._leaves = leaves
+        self._key = key
+
+    def build(self, batch: Batch, raw: RawBatch, rows: list[int], columns: Columns) -> Part:
+        """Hand out verdicts to their requests and encode the rest.
+
+        Args:
+            batch: After the stages.
+            raw: What the stages got.
+            rows: Row of ``columns`` for each row of ``raw``.
+            columns: The rows of all requests.
+        """
+        part = Part(None, masked=batch.masked)
+        for event in batch.events:
+            self._add_event(part, batch, event, raw, rows, columns)
+        part.fragments = self._encode(batch)
+        for verdict in batch.verdicts:
+            self._add_verdict(part, verdict, batch.resource, raw, rows, columns)
+        if len(columns.requests) == 1:
+            columns.requests[0].stored += len(batch)
+        else:
+            requests, owner = columns.requests, columns.owner
+            for origin in batch.origin:
+                requests[owner[rows[origin]]].stored += 1
+        return part
+
+    def _add_event(
+        self, part: Part, batch: Batch, event: AuditEvent, raw: RawBatch, rows: list[int], columns: Columns
+    ) -> None:
+        origin = batch.origin[event.row]
+        owner = columns.owner[rows[origin]]
+        request = columns.requests[owner]
+        position = request.position(columns.row_of[rows[origin]])
+        bid = request.bid or bytes(16)
+        tenant = batch.resource.tenant
+        name, digest = self._event_id(tenant, event.id, request.bid, position)
+        data, blob = self._leaves.event(
+            name=name, ts_ns=batch.time_ns[event.row], tenant=tenant, event=event, raw=batch.lines[event.row]
+        )
+        mac = hmac.digest(self._key, raw.lines[origin], "sha256")[:16]
+        part.leaves.append(Leaf(bid, position, digest, mac, data, blob))
+        part.owners.append(owner)
+
+    def _add_verdict(
+        self,
+        part: Part,
+        verdict: Verdict,
+        resource: Resource,
+        raw: RawBatch,
+        rows: list[int],
+        columns: Columns,
+    ) -> None:
+        origin = verdict.origin
+        owner = columns.owner[rows[origin]]
+        request = columns.requests[owner]
+        verdict.origin = request.position(columns.row_of[rows[origin]])
+        request.verdicts.append(verdict)
+        if verdict.kind != "quarantined":
+            return
+        part.unscanned.append(verdict)
+        name, digest = self._event_id(resource.tenant, "", request.bid, verdict.origin)
+        data = self._leaves.unscanned(
+            name=name, ts_ns=raw.time_ns[origin], tenant=resource.tenant, verdict=verdict
+        )
+        part.leaves.append(Leaf(request.bid or bytes(16), verdict.origin, digest, verdict.digest[:16], data))
+        part.owners.append(owner)
+
+    def _event_id(self, tenant: str, client: str, bid: bytes | None, position: int) -> tuple[str, bytes]:
+        """Name an event: the client's id, else from the batch id and position, else new."""
+        if client:
+            return client, hashlib.sha256(b"id\0" + tenant.encode() + b"\0" + client.encode()).digest()[:16]
+        if bid is not None:
+            digest = hashlib.sha256(bid + position.to_bytes(8, "little")).digest()[:16]
+            return digest.hex(), digest
+        fresh = uuid7()
+        return fresh.hex(), fresh
+
+
+def uuid7() -> bytes:
+    """Return a UUIDv7 (RFC 9562 section 5.7)."""
+    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return value.to_bytes(16, "big")
+
+
+class Committer:
+    """Makes parts durable.
+
+    Args:
+        wal: This worker's buffer.
+        audit: Door to the audit log.
+        quarantine: Keeps metadata of what could not be scanned.
+        balance: Counts for frame headers.
+        clock: Current time, unix ns.
+    """
+
+    def __init__(
+        self,
+        wal: Wal,
+        audit: AuditAppender,
+        quarantine: QuarantineAppender,
+        balance: Balance,
+        clock: Callable[[], int],
+    ) -> None:
+        self._wal = wal
+        self._audit = audit
+        self._quarantine = quarantine
+        self._balance = balance
+        self._clock = clock
+
+    def check_room(self, size: int) -> None:
+        """Refuse before anything is stored when the buffer has no room for ``size`` more bytes."""
+        if not self._wal.has_room(size):
+            raise OverloadedError("the buffer is full", retry_after=5.0)
+
+    async def commit(
+        self, tenant: str, requests: Sequence[Request], going: Sequence[Request], parts: Sequence[Part]
+    ) -> None:
+        """Store everything of the requests that go on; durable on return.
+
+        Args:
+            tenant: Whose they are.
+            requests: All requests of the group: what the owners of leaves point into.
+            going: Those that are neither duplicates nor refused.
+            parts: What the stages gave.
+        """
+        await self._append_leaves(requests, parts)
+        unscanned = [verdict for part in parts for verdict in part.unscanned]
+        if unscanned:
+            await asyncio.to_thread(self._quarantine.append_unscanned, tenant, unscanned, self._clock())
+        groups = list(_group_fragments([part.fragments for part in parts if part.fragments is not None]))
+        payloads = [(igzip.compress(b",".join([f.data for f in group]), 1), group) for group in groups]
+        # No await between counting and appending: the log keeps the order of these calls, so the
+        # newest frame always carries the newest counts.
+        delta = _delta(going)
+        self._balance.add(tenant, delta)
+        if payloads:
+            try:
+                await self._wal.append(self._frames(tenant, going, payloads))
+            except OverloadedError:  # at once, so no frame carries these counts: nothing was stored
+                self._balance.add(tenant, {name: -count for name, count in delta.items()})
+                raise
+
+    async def _append_leaves(self, requests: Sequence[Request], parts: Sequence[Part]) -> None:
+        leaves = [leaf for part in parts for leaf in part.leaves]
+        if not leaves:
+            return
+        owners = [owner for part in parts for owner in part.owners]
+        logged = await self._audit.append(leaves)
+        for leaf, owner, entry in zip(leaves, owners, logged, strict=True):
+            requests[owner].receipts.append(receipt(entry, leaf.line))
+
+    def _frames(
+        self, tenant: str, requests: Sequence[Request], payloads: Sequence[tuple[bytes, list[Fragments]]]
+    ) -> list[Frame]:
+        last = len(payloads) - 1
+        counts = self._balance.snapshot(tenant)
+        marks = [
+            (request.bid, request.body) for request in requests if request.bid is not None and request.stored
+        ]
+        if not marks and last > 0:
+            marks = [(os.urandom(16), 0)]  # so that recovery can tell a request without its last frame
+        frames = []
+        for number, (payload, group) in enumerate(payloads):
+            frames.append(
+                Frame(
+                    tenant=tenant,
+                    records=sum(fragments.records for fragments in group),
+                    inflated=sum(len(fragments.data) for fragments in group) + len(group) - 1,
+                    min_ns=min(fragments.min_ns for fragments in group),
+                    max_ns=max(fragments.max_ns for fragments in group),
+                    bids=tuple(BidMark(bid, body, number == last) for bid, body in marks),
+                    counters=counts if number == last else _earlier(counts, payloads[number + 1 :]),
+                    payload=payload,
+                    streams=_xor(frozenset().union(*(fragments.marks for fragments in group))),
+                )
+            )
+        return frames
+
+    async def write_counts(self) -> None:
+        """Store counts that no frame carries yet, e.g. of requests of which every record was rejected."""
+        for tenant in self._balance.unwritten():
+            now = self._clock()
+            counts = self._balance.snapshot(tenant)
+            await self._wal.append([Frame(tenant, 0, 0, now, now, (), counts, b"")])
+
+
+def _earlier(counts: Mapping[str, int], later: Sequence[tuple[bytes, list[Fragments]]]) -> dict[str, int]:
+    """Counts for a frame that later frames of the same request follow: without their records.
+
+    Recovery cuts a request whose last frame is missing, so these are never the newest for long.
+    """
+    records = sum(fragments.records for _, group in later for fragments in group)
+    return {**counts, RECEIVED: counts.get(RECEIVED, 0) - records, STORED: counts.get(STORED, 0) - records}
+
+
+def _xor(marks: Iterable[int]) -> int:
+    return functools.reduce(operator.xor, marks, 0)
+
+
+def _delta(requests: Sequence[Request]) -> Counter[str]:
+    delta: Counter[str] = Counter()
+    for request in requests:
+        delta.update(verdict_counts(request.verdicts))
+        delta[STORED] += request.stored
+        delta[RECEIVED] += request.stored + len(request.verdicts)
+    return delta
+
+
+def _group_fragments(fragments: Sequence[Fragments]) -> list[list[Fragments]]:
+    groups: list[list[Fragments]] = []
+    size = 0
+    for piece in fragments:
+        if not groups or size + len(piece.data) > FRAME_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(piece)
+        size += len(piece.data) + 1
+    return groups
+
+
+def receipt(entry: LoggedEntry, position: int) -> Receipt:
+    """Make the receipt of a logged entry."""
+    return Receipt(
+        entry.index,
+        entry.leaf_hash.hex(),
+        position,
+        entry.tree_size,
+        duplicate=entry.duplicate,
+        conflict=entry.conflict,
+    )

@@ -1,0 +1,138 @@
+"""Heads: the few fields of a line that anything asks for, decoded by one native call a batch.
+
+The struct is made at start from the configuration (DESIGN: bytes until someone needs a field).
+Every field is `Any` with the default None, so that no value, however odd, fails a line; only a
+line that is not a JSON object has no head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import repeat
+from typing import Any
+
+import msgspec
+
+_WINDOW = 4096
+
+NOT_JSON = "not-json"
+NOT_OBJECT = "not-an-object"
+TOO_DEEP = "too-deep"
+
+
+class HeadDecoder:
+    """Decodes heads.
+
+    Args:
+        fields: Top-level JSON field names; dots are part of the name (``"service.name"``).
+        max_depth: Deepest nesting of objects and arrays in a line.
+    """
+
+    def __init__(self, fields: Iterable[str], *, max_depth: int = 64) -> None:
+        names = list(dict.fromkeys(fields))
+        attributes: dict[str, str] = {}
+        for number, name in enumerate(names):
+            attributes[name] = f"f{number}_" + re.sub(r"\W", "_", name)
+        self.fields: Mapping[str, str] = attributes
+        struct = msgspec.defstruct(
+            "Head",
+            [(attribute, Any, None) for attribute in attributes.values()],
+            rename={attribute: name for name, attribute in attributes.items()},
+            gc=False,
+        )
+        self.empty = struct()
+        self._decoder = msgspec.json.Decoder(struct)
+        self._any = msgspec.json.Decoder()
+        self._max_depth = max_depth
+
+    def decode(self, line: bytes) -> Any:
+        """Decode the head of one line; None when it is not a JSON object."""
+        try:
+            return self._decoder.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def decode_lines(self, buffer: bytes, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
+        """Decode the heads of a batch.
+
+        Args:
+            buffer: The lines joined by newlines.
+            lines: The lines themselves.
+
+        Returns:
+            A head or None for each line, and for the rows that cannot be used one of
+            ``not-json``, ``not-an-object`` and ``too-deep``.
+        """
+        heads: list[Any]
+        try:
+            heads = self._decoder.decode_lines(buffer)
+        except (msgspec.DecodeError, RecursionError):
+            heads = []
+        if len(heads) != len(lines):
+            heads = [self.decode(line) for line in lines]
+        bad = (
+            {row: self._why(lines[row]) for row, head in enumerate(heads) if head is None}
+            if None in heads
+            else {}
+        )
+        if lines and self._may_be_deep(lines, buffer):
+            for row, line in enumerate(lines):
+                if row not in bad and depth_over(line, self._max_depth):
+                    bad[row] = TOO_DEEP
+        return heads, bad
+
+    def decode_mixed(self, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
+        """Decode lines that may be plain text, of which only the JSON objects have heads."""
+        heads = [self.decode(line) if line[:1] == b"{" else None for line in lines]
+        bad: dict[int, str] = {}
+        if self._may_be_deep(lines, b"".join(lines)):
+            bad = {
+                row: TOO_DEEP
+                for row, line in enumerate(lines)
+                if line[:1] in b"{[" and depth_over(line, self._max_depth)
+            }
+        return heads, bad
+
+    def _may_be_deep(self, lines: list[bytes], buffer: bytes) -> bool:
+        """Tell, from above, whether a line could pass the depth; counts lines only when the batch could."""
+        # A line no longer than a window lies in two neighbouring ones, so it has no more brackets than these.
+        most = before = 0
+        for start in range(0, len(buffer), _WINDOW):
+            here = buffer.count(b"{", start, start + _WINDOW) + buffer.count(b"[", start, start + _WINDOW)
+            most = max(most, before + here)
+            before = here
+        if most <= self._max_depth and max(map(len, lines)) <= _WINDOW:
+            return False
+        curly = max(map(bytes.count, lines, repeat(b"{")))
+        square = max(map(bytes.count, lines, repeat(b"[")))
+        return curly + square > self._max_depth
+
+    def _why(self, line: bytes) -> str:
+        try:
+            self._any.decode(line)
+        except RecursionError:
+            return TOO_DEEP
+        except msgspec.DecodeError:
+            return TOO_DEEP if depth_over(line, self._max_depth) else NOT_JSON
+        return NOT_OBJECT
+
+
+# Possessive, and a string that does not end is one token too: linear on any input.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+\\?"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def depth_over(line: bytes, limit: int) -> bool:
+    """Tell whether brackets outside strings nest deeper than ``limit``; linear in the line."""
+    if line.count(b"{") + line.count(b"[") <= limit:
+        return False
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(line):
+        token = match[0]
+        if token in (b"{", b"["):
+            depth += 1
+            if depth > limit:
+                return True
+        elif token in (b"}", b"]"):
+            depth -= 1
+    return False

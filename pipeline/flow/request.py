@@ -1,0 +1,81 @@
+"""One request on its way: its batch id, its rows, its answer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headrig import Verdict
+
+from pipeline.flow.head import NOT_JSON, NOT_OBJECT, TOO_DEEP
+from pipeline.flow.inbound import Outcome, Receipt
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pipeline.flow.inbound import Inbound
+
+_WHY = {
+    NOT_JSON: "the line is not valid JSON",
+    NOT_OBJECT: "the line is valid JSON but not an object",
+    TOO_DEEP: "the line nests deeper than limits.depth",
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """An inbound request and what became of its rows.
+
+    Attributes:
+        inbound: As decoded.
+        answer: Resolved once everything is durable, or with the error to tell.
+        bid: Batch id of 16 bytes, or None when a retry cannot be told from a new request.
+        verdicts: ``origin`` is the position in the request.
+        receipts: One for each audit event.
+        stored: Records that went to the buffer.
+    """
+
+    inbound: Inbound
+    answer: asyncio.Future[Outcome]
+    bid: bytes | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    stored: int = 0
+
+    @property
+    def body(self) -> int:
+        """The 32 bits of the body digest that tell "same key, other body"."""
+        return int.from_bytes(self.inbound.digest[:4], "little")
+
+    def position(self, row: int) -> int:
+        """Position in the request of one of its lines."""
+        positions = self.inbound.positions
+        return row if positions is None else positions[row]
+
+    def identify(self, *, own_time: bool) -> None:
+        """Set the batch id (DESIGN section 4): over the key, else over the body if time is in it."""
+        inbound = self.inbound
+        tenant = inbound.resource.tenant.encode()
+        if inbound.key is not None:
+            self.bid = hashlib.sha256(b"key\0" + tenant + b"\0" + inbound.key.encode()).digest()[:16]
+        elif own_time:
+            self.bid = hashlib.sha256(b"body\0" + tenant + b"\0" + inbound.digest).digest()[:16]
+
+    def reject(self, row: int, why: str) -> None:
+        """Refuse a line that has no usable form."""
+        line = self.inbound.lines[row]
+        self.verdicts.append(Verdict(self.position(row), "rejected", why, _WHY[why], len(line)))
+
+    def outcome(self) -> Outcome:
+        """Put the answer together."""
+        self.receipts.sort(key=_by_position)
+        return Outcome(self.stored, sorted(self.verdicts, key=_by_origin), self.receipts)
+
+
+def _by_position(receipt: Receipt) -> int:
+    return receipt.position
+
+
+def _by_origin(verdict: Verdict) -> Any:
+    return verdict.origin

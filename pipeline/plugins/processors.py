@@ -1,0 +1,222 @@
+"""Runs third-party processors over a batch, between enrichment and classification.
+
+A row is parsed once, however many processors want it, and only if one does. Each processor runs
+over all its rows before the next one starts. What a processor did is compared with what its spec
+declares after each call, on the encoded body, so that a change is never missed and never blamed on
+the next one. Rows that changed are scanned again, because a plugin may bring new text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from headrig import Attributes, Drop, Processor, Record, Verdict
+
+from pipeline.plugins.guard import Guard, PluginError
+from pipeline.plugins.rows import MaskBatch, Row, Wanted, encode, open_record, quarantined, same, write_back
+
+if TYPE_CHECKING:
+    from headrig import Batch
+
+_REASON = re.compile(r"[a-z0-9][a-z0-9_.-]{0,47}")
+_REASONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What a spec allows: names, or everything."""
+
+    names: frozenset[str]
+    everything: bool
+
+    @classmethod
+    def of(cls, writes: tuple[str, ...], part: str) -> Writes:
+        """Read the entries ``<part>.<name>`` and ``<part>.*``."""
+        names = frozenset(entry[len(part) + 1 :] for entry in writes if entry.startswith(f"{part}."))
+        return cls(names, "*" in names)
+
+
+class GuardedProcessor:
+    """One processor with its guard and its declared authority.
+
+    Args:
+        processor: The plugin.
+        guard: Its door.
+        wanted: Which rows it wants.
+        writes: As the spec declares.
+    """
+
+    def __init__(self, processor: Processor, guard: Guard, wanted: Wanted, writes: tuple[str, ...]) -> None:
+        self.guard = guard
+        self.wanted = wanted
+        self._process = processor.process
+        self._body = Writes.of(writes, "body")
+        self._attributes = Writes.of(writes, "attributes")
+        self._reasons: set[str] = set()
+
+    def apply(self, row: Row) -> None:
+        """Process one row in place.
+
+        Raises:
+            Drop: The processor dropped it.
+            PluginError: It failed or broke its contract; ``row`` is not to be used any more.
+        """
+        given = row.record
+        resource, time_ns = given.resource, given.time_ns
+        before = given.attributes.copy()
+        record: Any = self.guard.call(row.digest, self._process, given)
+        if type(record) is not Record:
+            raise PluginError(self.guard.kind, "not-a-record")
+        if record.resource is not resource or record.time_ns != time_ns:
+            raise PluginError(self.guard.kind, "changed-resource-or-time")
+        if type(record.attributes) is not dict:
+            raise PluginError(self.guard.kind, "attributes-not-a-dict")
+        if record.attributes != before:
+            self._check_attributes(before, record.attributes)
+        self._check_body(row, record)
+        row.record = record
+
+    def reason(self, drop: Drop) -> str:
+        """Bound what the plugin may put into a metric label."""
+        reason: Any = drop.reason
+        if not isinstance(reason, str) or not _REASON.fullmatch(reason):
+            return "dropped"
+        if reason not in self._reasons:
+            if len(self._reasons) >= _REASONS:
+                return "dropped"
+            self._reasons.add(reason)
+        return reason
+
+    def _check_attributes(self, before: dict[str, str], after: dict[Any, Any]) -> None:
+        for name, value in after.items():
+            if type(name) is not str or type(value) is not str or not (_utf8(name) and _utf8(value)):
+                raise PluginError(self.guard.kind, "attributes-not-text")
+        if not self._attributes.everything:
+            changed = {name for name, _ in before.items() ^ after.items()}
+            if not changed <= self._attributes.names:
+                raise PluginError(self.guard.kind, "undeclared-write")
+
+    def _check_body(self, row: Row, record: Record) -> None:
+        body = record.body
+        if type(body) is not dict:
+            raise PluginError(self.guard.kind, "body-not-an-object")
+        try:
+            encoded = encode(body)
+        except TypeError:
+            raise PluginError(self.guard.kind, "body-not-json") from None
+        if encoded == row.encoded:
+            return
+        if not self._body.everything:
+            before = orjson.loads(row.encoded)
+            for name in before.keys() | body.keys():
+                if name in self._body.names:
+                    continue
+                if name not in body or name not in before or not same(before[name], body[name]):
+                    raise PluginError(self.guard.kind, "undeclared-write")
+        row.encoded = encoded
+
+
+class ProcessorRunner:
+    """Runs all configured processors.
+
+    Args:
+        processors: In configured order.
+        mask_batch: Scans rows again; `MaskStage.mask_batch`.
+    """
+
+    def __init__(self, processors: list[GuardedProcessor], mask_batch: MaskBatch) -> None:
+        self._processors = processors
+        self._mask_batch = mask_batch
+
+    def run(self, batch: Batch, /) -> None:
+        """Process the batch in place.
+
+        Rows that failed or were dropped leave with a verdict. A row whose line changed has no head
+        and is in ``batch.changed`` afterwards: the caller decodes it.
+        """
+        rows: dict[int, Row] = {}
+        gone: dict[int, Verdict] = {}
+        for processor in self._processors:
+            processor.guard.start()
+            try:
+                self._pass(processor, batch, rows, gone)
+            finally:
+                processor.guard.stop()
+        changed = _store(batch, rows)
+        if gone:
+            batch.verdicts.extend(gone.values())
+            kept = [row for row in range(len(batch)) if row not in gone]
+            place = {old: new for new, old in enumerate(kept)}
+            batch.keep(kept)
+            changed = [place[row] for row in changed]
+        if changed:
+            self._mask_batch(batch, changed)
+
+    @staticmethod
+    def _pass(
+        processor: GuardedProcessor, batch: Batch, rows: dict[int, Row], gone: dict[int, Verdict]
+    ) -> None:
+        guard, wanted = processor.guard, processor.wanted
+        resource = batch.resource
+        for number, head in enumerate(batch.heads):
+            if number in gone:
+                continue
+            try:
+                if wanted.when is not None and not guard.ask(wanted.ask, resource, head):
+                    continue
+                row = rows.get(number)
+                if row is None:
+                    row = rows[number] = _open(guard, batch, number)
+                processor.apply(row)
+            except Exception as error:
+                gone[number] = quarantined(batch, number, guard, guard.fault(error))
+                rows.pop(number, None)
+            except Drop as drop:
+                reason = processor.reason(drop)
+                gone[number] = Verdict(
+                    batch.origin[number], "dropped", reason, guard.kind, len(batch.lines[number])
+                )
+                rows.pop(number, None)
+
+
+def _open(guard: Guard, batch: Batch, number: int) -> Row:
+    record, text = open_record(batch, number)
+    try:
+        encoded = encode(record.body)
+    except TypeError:
+        raise PluginError(guard.kind, "too-deep") from None
+    return Row(number, record, text, encoded, encoded, guard.digest(batch.lines[number]))
+
+
+def _store(batch: Batch, rows: dict[int, Row]) -> list[int]:
+    """Write rows back; returns those with anything new in them.
+
+    Equal attributes become one object again, and a copy: a plugin that kept its record cannot
+    change what was scanned.
+    """
+    changed: list[int] = []
+    known: dict[tuple[tuple[str, str], ...], Attributes] = {}
+    for number, row in rows.items():
+        new = False
+        if row.encoded != row.pristine:
+            batch.lines[number] = write_back(batch.lines[number], row.encoded, text=row.text)
+            batch.heads[number] = None
+            if number not in batch.changed:
+                batch.changed.append(number)
+            new = True
+        attributes = row.record.attributes
+        if attributes != batch.attributes[number]:
+            content = tuple(attributes.items())
+            batch.attributes[number] = known.setdefault(content, dict(content))
+            new = True
+        if new:
+            changed.append(number)
+    return changed
+
+
+def _utf8(text: str) -> bool:
+    """Lone surrogates cannot be stored."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

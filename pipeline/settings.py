@@ -1,0 +1,343 @@
+"""The operator's configuration: one YAML file, overlaid by the environment, complete before a socket opens.
+
+``HEADRIG__SINKS__LOKI__URL=…`` sets ``sinks.loki.url``. Secrets are references, ``env:NAME`` or
+``file:PATH``. Unknown keys are errors that name the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from headrig import ConfigError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.plugins import PluginsSection
+
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?\Z")
+_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        match = _SIZE.match(value.strip())
+        if match is None:
+            raise ValueError('write a size such as "16MiB"')
+        return int(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.match(value.strip())
+        if match is None:
+            raise ValueError('write a duration such as "5s" or "24h"')
+        return float(match[1]) * _SECONDS[match[2]]
+    return value
+
+
+def _secret(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("env:"):
+        name = value[4:]
+        if name not in os.environ:
+            raise ValueError(f"the environment has no {name}")
+        return os.environ[name]
+    if value.startswith("file:"):
+        path = Path(value[5:])
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"cannot read the secret's file: {error.strerror}") from error
+    raise ValueError("secrets are references: write env:NAME or file:PATH")
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
+Scope = Literal["write", "read", "audit", "admin"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Token(_Section):
+    """A credential of a sender or reader."""
+
+    token: Secret
+    tenant: str = Field("default", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9!._*'()-]+$")
+    service: str | None = None
+    environment: str | None = None
+    scopes: tuple[Scope, ...] = ("write",)
+
+
+class Limits(_Section):
+    """Bounds of one request and of what waits."""
+
+    body: Size = 16 << 20
+    inflated: Size = 64 << 20
+    line: Size = 256 << 10
+    depth: int = Field(64, gt=0, le=200)
+    records: int = Field(100_000, gt=0)
+    inflight: Size = 256 << 20
+
+
+class Time(_Section):
+    """Where a record's own time is found."""
+
+    fields: tuple[str, ...] = ("timestamp", "time", "ts", "@timestamp", "datetime", "date", "eventTime", "t")
+
+
+class Labels(_Section):
+    """Which labels Loki streams have."""
+
+    sources: dict[str, tuple[str, ...]] = {
+        "service_name": (
+            "resource.service", "body.service", "body.service_name", "body.service.name", "body.app", "body.application",
+            "label.service_name", "label.service", "label.app", "label.application", "label.job",
+        ),
+        "env": ("resource.environment", "body.env", "body.environment", "label.env", "label.environment"),
+    }  # fmt: skip
+    keep: tuple[str, ...] = (
+        "app", "application", "service", "service_name", "job", "env", "environment", "namespace", "cluster", "region", "component",
+    )  # fmt: skip
+    static: dict[str, str] = {}
+    max_value: Size = 128
+    max_values: int = Field(500, gt=0)
+
+    @model_validator(mode="after")
+    def _places(self) -> Labels:
+        for name, places in self.sources.items():
+            for place in places:
+                kind, _, rest = place.partition(".")
+                if (
+                    kind not in ("resource", "body", "label")
+                    or not rest
+                    or (kind == "resource" and rest not in ("service", "environment", "tenant"))
+                ):
+                    raise ValueError(
+                        f'{name}: "{place}" is no place; write resource.service, body.<field> or label.<name>'
+                    )
+        return self
+
+
+class LokiSink(_Section):
+    """A Grafana Loki."""
+
+    url: str = Field(pattern=r"^https?://.+")
+    tenant: str | None = Field(None, description="X-Scope-OrgID; {tenant} stands for the record's tenant")
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    timeout: Seconds = 30.0
+    push: Size = 4 << 20
+
+
+class ArchiveSink(_Section):
+    """The embedded store, in Parquet."""
+
+    enabled: bool | None = Field(None, description="default: on when there is no other sink")
+    max_bytes: Size = 50 << 30
+    max_age: Seconds = 90 * 86400.0
+    linger: Seconds = 2.0
+
+
+class Sinks(_Section):
+    """Where records are delivered."""
+
+    loki: LokiSink | None = None
+    archive: ArchiveSink = ArchiveSink()
+
+    @property
+    def archiving(self) -> bool:
+        """The archive is a sink."""
+        return self.loki is None if self.archive.enabled is None else self.archive.enabled
+
+
+class Buffer(_Section):
+    """The write-ahead logs of the workers."""
+
+    max_bytes: Size = Field(4 << 30, description="per worker")
+    segment: Size = 64 << 20
+
+
+class Idempotency(_Section):
+    """The node's table of batch ids."""
+
+    slots: int = Field(1 << 20, gt=31, description="24 bytes each; the oldest ids go first")
+
+
+class Quarantine(_Section):
+    """What was held back."""
+
+    max_bytes: Size = 256 << 20
+
+
+class Audit(_Section):
+    """The tamper-evident log."""
+
+    origin: str = Field("headrig.local/audit", pattern=r"^[^\s+]+$", max_length=200)
+    key: Path | None = Field(None, description="default: made at the first start in data/keys")
+    segment: Size = 64 << 20
+    tenant: str = Field(
+        "audit",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9!._*'()-]+$",
+        description="Loki tenant of the leaves, where {tenant} is used",
+    )
+
+
+class Settings(_Section):
+    """Everything an operator can set."""
+
+    listen: str = Field("127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:]+):\d+$")
+    data: Path = Path("headrig-data")
+    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 60), gt=0, le=60)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    drain: Seconds = 10.0
+    tokens: tuple[Token, ...] = ()
+    limits: Limits = Limits()
+    time: Time = Time()
+    labels: Labels = Labels()
+    masking: dict[str, Any] = {}
+    enrichment: dict[str, Any] = {}
+    classification: dict[str, Any] = {}
+    plugins: PluginsSection = PluginsSection()
+    buffer: Buffer = Buffer()
+    idempotency: Idempotency = Idempotency()
+    quarantine: Quarantine = Quarantine()
+    audit: Audit = Audit()
+    sinks: Sinks = Sinks()
+    config_dir: Path = Field(
+        Path(), description="relative paths of rule packs start here; default: the file's directory"
+    )
+
+    @model_validator(mode="after")
+    def _safe(self) -> Settings:
+        if not self.tokens and self.host not in ("127.0.0.1", "localhost", "[::1]"):
+            raise ValueError(
+                "listen: without tokens headrig listens on loopback only; add tokens or listen on 127.0.0.1"
+            )
+        if self.sinks.loki is None and not self.sinks.archiving:
+            raise ValueError("sinks: there is none; give sinks.loki.url or enable sinks.archive")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Address to listen on."""
+        return self.listen.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """Port to listen on; 0 lets the system choose."""
+        return int(self.listen.rpartition(":")[2])
+
+
+def load(
+    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Load and check the configuration.
+
+    Args:
+        path: The YAML file; None for defaults only.
+        environment: For the ``HEADRIG__`` overlay.
+        overrides: From the command line, dotted path to value; they win.
+
+    Raises:
+        ConfigError: Names the file, the place and what to write instead.
+    """
+    values = {} if path is None else _read(path)
+    for name, text in environment.items():
+        if name.startswith("HEADRIG__"):
+            _put(values, name[len("HEADRIG__") :].lower().split("__"), _yaml(text, name), name)
+    for dotted, value in (overrides or {}).items():
+        _put(values, dotted.split("."), value, dotted)
+    values.setdefault("config_dir", str(path.parent) if path is not None else ".")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, path) from None
+
+
+def _yaml(text: str, name: str) -> Any:
+    """Parse YAML; its error names the line and never quotes it, for it may hold a secret."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        # Only these two say what is wrong without quoting more than a character.
+        plain = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+        why = f": {getattr(error, 'problem', '')}" if plain else ""
+        raise ConfigError(f"{name}{place} is not valid YAML{why}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
+    values = _yaml(text, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping at its top level")
+    return values
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any, name: str) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f'"{part}" is a value, not a section', path=name)
+    values[path[-1]] = value
+
+
+def _explained(error: ValidationError, path: Path | None) -> ConfigError:
+    sentences = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"there is no such setting{_nearest(problem['loc'])}"
+        sentences.append(f"{place}: {message}" if place else message)
+    where = f"{path}: " if path else ""
+    return ConfigError(where + "; ".join(sentences))
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        kinds = [
+            kind
+            for kind in (field.annotation, *getattr(field.annotation, "__args__", ()))
+            if hasattr(kind, "model_fields")
+        ]
+        if not kinds:
+            return ""
+        model = kinds[0]
+    close = difflib.get_close_matches(str(location[-1]), list(getattr(model, "model_fields", ())), 1)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,1 @@
+"""Where batches go once they are durable: the pump, the sinks and what a sink would not take."""

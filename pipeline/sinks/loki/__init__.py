@@ -1,0 +1,1 @@
+"""The sink to Grafana Loki's push API."""

@@ -1,0 +1,301 @@
+"""From rows to ready Loki stream fragments: labels, structured metadata and times that never collide.
+
+A sender must not make streams at will: only configured labels are labels, their values are capped
+in length and in number, and what is over a cap moves to structured metadata.
+
+Loki folds equal lines of one nanosecond in one stream. So an input coarser than a nanosecond gets,
+in its unused digits, this writer's number and a counter, and equal (stream, ns, line) that are
+left within one group move by 1 ns. What is sent again later comes from the frame, byte-identical.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import repeat
+from operator import attrgetter
+from typing import Any
+
+import orjson
+from headrig import Attributes, Batch, ConfigError, Envelope, Resource
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+_CACHE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """Which labels there are.
+
+    Attributes:
+        sources: Label name to places, the first that has a value wins:
+            ``resource.<name>``, ``body.<top-level field>``, ``label.<name the client sent>``.
+        keep: Names of labels that are kept when the client sent them.
+        static: Labels with a fixed value.
+        max_value_bytes: Longest label value.
+        max_values: Most distinct values of one label, per tenant and worker.
+    """
+
+    sources: Mapping[str, tuple[str, ...]]
+    keep: tuple[str, ...] = ()
+    static: Mapping[str, str] = field(default_factory=dict)
+    max_value_bytes: int = 128
+    max_values: int = 500
+
+    def fields(self) -> Iterable[str]:
+        """Name the top-level JSON fields that labels need."""
+        return (
+            place[5:] for places in self.sources.values() for place in places if place.startswith("body.")
+        )
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A stream's labels; what could not be a label, for structured metadata; 64 bits that stand for the labels."""
+
+    labels: dict[str, str]
+    extra: dict[str, str]
+    mark: int
+
+
+_Row = tuple[Any, str, Attributes]
+"""Time (ns, or its decimal form), line, attributes."""
+
+
+class _Enveloped:
+    """Key of a row with an envelope. Rows share envelopes, so the object's identity will do within a batch."""
+
+    __slots__ = ("envelope", "fields")
+
+    def __init__(self, fields: Any, envelope: Envelope) -> None:
+        self.fields = fields
+        self.envelope = envelope
+
+    def __hash__(self) -> int:
+        return hash((self.fields, id(self.envelope)))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Enveloped) and self.envelope is other.envelope and self.fields == other.fields
+        )
+
+
+@dataclass(slots=True)
+class Fragments:
+    """Encoded rows: ``data`` is stream objects joined by commas, ready for a frame."""
+
+    data: bytes
+    records: int
+    min_ns: int
+    max_ns: int
+    marks: frozenset[int]
+    """64 bits for each stream in it, the same for the same labels."""
+
+
+class Streams:
+    """Turns batches into fragments.
+
+    Args:
+        settings: The labels.
+        fields: JSON field name to attribute name of a head.
+    """
+
+    def __init__(self, settings: LabelSettings, fields: Mapping[str, str]) -> None:
+        for name in (*settings.sources, *settings.keep, *settings.static):
+            if not _LABEL.match(name):
+                raise ConfigError(f'"{name}" is no label name: use letters, digits and _', path="labels")
+        self._settings = settings
+        body = list(dict.fromkeys(settings.fields()))
+        self._body_index = {name: position for position, name in enumerate(body)}
+        attributes = [fields[name] for name in body]
+        self._getter = attrgetter(*attributes) if attributes else None
+        self._single = len(attributes) == 1
+        self._none: Any = None if len(attributes) == 1 else (None,) * len(body)
+        self._cache: dict[Any, _Stream] = {}
+        self._values: dict[tuple[str, str], set[str]] = {}
+        self.demoted = 0
+
+    def encode(self, batch: Batch) -> Fragments | None:
+        """Encode all rows; None for an empty batch."""
+        if not batch.lines:
+            return None
+        texts = b"\n".join(batch.lines).decode().split("\n")
+        if len(texts) != len(batch.lines):  # plain text with newlines inside
+            texts = [line.decode() for line in batch.lines]
+        times = batch.time_ns
+        # Times that differ over the whole batch need no look at lines.
+        distinct = len(set(times)) == len(times)
+        stamps: Iterable[Any] = map(str, times) if distinct else times
+        groups = self._group(batch, list(zip(stamps, texts, batch.attributes, strict=True)))
+        pieces = []
+        for stream, rows in groups:
+            values: list[_Row] = rows
+            if stream.extra:
+                values = [(ns, text, {**stream.extra, **attributes}) for ns, text, attributes in rows]
+            if not distinct:
+                values = [(str(ns), text, attributes) for ns, text, attributes in separated(values)]
+            pieces.append(orjson.dumps({"stream": stream.labels, "values": values}))
+        marks = frozenset(stream.mark for stream, _ in groups)
+        return Fragments(b",".join(pieces), len(texts), min(times), max(times), marks)
+
+    def _group(self, batch: Batch, rows: list[_Row]) -> list[tuple[_Stream, list[_Row]]]:
+        """Sort rows into streams; one pass, with as little as can be in it."""
+        groups: dict[Any, list[_Row]] = defaultdict(list)
+        try:
+            for key, row in zip(self._keys(batch), rows, strict=True):
+                groups[key].append(row)
+        except TypeError:  # a field holds an object or array, which is no label value
+            groups.clear()
+            for key, row in zip(map(self._plain, self._keys(batch)), rows, strict=True):
+                groups[key].append(row)
+        streams: dict[int, tuple[_Stream, list[_Row]]] = {}
+        for key, members in groups.items():
+            stream = self._stream(batch.resource, key)
+            known = streams.setdefault(id(stream), (stream, members))
+            if known[1] is not members:
+                known[1].extend(members)
+        return list(streams.values())
+
+    def _keys(self, batch: Batch) -> Iterable[Any]:
+        """Return for each row what its stream depends on: label fields, and the envelope if there is one."""
+        heads, getter = batch.heads, self._getter
+        if getter is None:
+            values: Iterable[Any] = repeat((), len(heads))
+        elif None in heads:
+            values = [self._none if head is None else getter(head) for head in heads]
+        else:
+            values = map(getter, heads)
+        if batch.envelopes.count(None) == len(heads):
+            return values
+        return [
+            fields if envelope is None else _Enveloped(fields, envelope)
+            for fields, envelope in zip(values, batch.envelopes, strict=True)
+        ]
+
+    def _plain(self, key: Any) -> Any:
+        """Leave out what cannot be a label value."""
+        if isinstance(key, _Enveloped):
+            return _Enveloped(self._plain(key.fields), key.envelope)
+        if not isinstance(key, tuple):
+            return None
+        return tuple(value if isinstance(value, str | int | float | bool) else None for value in key)
+
+    def _stream(self, resource: Resource, key: Any) -> _Stream:
+        envelope = key.envelope if isinstance(key, _Enveloped) else None
+        fields = key.fields if isinstance(key, _Enveloped) else key
+        full: Any = (resource, fields)
+        if envelope is not None:
+            full = (resource, fields, _frozen(envelope.labels), _frozen(envelope.metadata))
+        stream = self._cache.get(full)
+        if stream is None:
+            if len(self._cache) >= _CACHE:
+                self._cache.clear()
+            values = (fields,) if self._single else fields
+            stream = self._cache[full] = self._build(resource, values, envelope)
+        return stream
+
+    def _build(self, resource: Resource, values: tuple[Any, ...], envelope: Envelope | None) -> _Stream:
+        sent = dict(envelope.labels) if envelope else {}
+        extra = dict(envelope.metadata) if envelope else {}
+        found: dict[str, str] = dict(self._settings.static)
+        for name, places in self._settings.sources.items():
+            value = next((v for place in places if (v := self._at(place, resource, values, sent))), "")
+            if value:
+                found[name] = value
+        for name, value in sent.items():
+            if name in self._settings.keep and value:
+                found.setdefault(name, value)
+            elif value and found.get(name) != value:
+                extra.setdefault(name, value)
+        labels = {}
+        for name, value in found.items():
+            if self._allowed(resource.tenant, name, value):
+                labels[name] = value
+            else:
+                self.demoted += 1
+                extra.setdefault(name, value)
+        labels.setdefault("service_name", "unknown_service")
+        text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
+        return _Stream(labels, extra, int.from_bytes(blake2b(text, digest_size=8).digest(), "little"))
+
+    def _at(self, place: str, resource: Resource, values: tuple[Any, ...], sent: Mapping[str, str]) -> str:
+        kind, _, name = place.partition(".")
+        if kind == "body":
+            value = values[self._body_index[name]]
+            return "" if value is None or value is True or value is False else str(value)
+        if kind == "label":
+            return sent.get(name, "")
+        return getattr(resource, name) or ""
+
+    def _allowed(self, tenant: str, name: str, value: str) -> bool:
+        if len(value.encode()) > self._settings.max_value_bytes:
+            return False
+        known = self._values.setdefault((tenant, name), set())
+        if value in known:
+            return True
+        if len(known) >= self._settings.max_values:
+            return False
+        known.add(value)
+        return True
+
+
+def _frozen(attributes: Attributes) -> tuple[tuple[str, str], ...]:
+    return tuple(attributes.items())
+
+
+def separated(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Move equal (ns, line) apart by whole nanoseconds; the first keeps its time."""
+    taken: set[tuple[int, str]] = set()
+    last: dict[tuple[int, str], int] = {}
+    for ns, text, attributes in rows:
+        moved: int = ns
+        if (ns, text) in taken:
+            moved = last.get((ns, text), moved) + 1
+            while (moved, text) in taken:
+                moved += 1
+            last[ns, text] = moved
+        taken.add((moved, text))
+        yield moved, text, attributes
+
+
+class UniqueTimes:
+    """Fills the unused digits of coarse times with the writer's number and a counter.
+
+    Args:
+        writer: This writer's number, 0 <= writer < writers.
+        writers: How many writers share the streams.
+        start: Where the counter begins; how many records this writer ever took, so that what comes after a
+            restart does not get the digits again that went before it.
+    """
+
+    def __init__(self, writer: int, writers: int, start: int = 0) -> None:
+        self._share = [max(10**digits // writers, 1) for digits in range(19)]
+        self._base = [share * writer for share in self._share]
+        self._float_share = max(256 // writers, 1)
+        self._float_base = self._float_share * writer
+        self._count = start
+
+    def fill(self, times: Iterable[tuple[int, int]]) -> list[int]:
+        """Fill the unused digits of (ns, number of unused decimal digits).
+
+        A nanosecond that ends in zeros came from a coarser clock, whose unused digits are free. One that is a
+        multiple of 256 came from a double (seconds since 1970 as float have that spacing): its low byte is free.
+        """
+        filled: list[int] = []
+        add = filled.append
+        count, base, share = self._count, self._base, self._share
+        for ns, unused in times:
+            digits = unused or (0 if ns % 1000 else 3 if ns % 1_000_000 else 6)
+            if digits:
+                count += 1
+                add(ns + base[digits] + count % share[digits])
+            elif ns & 0xFF:
+                add(ns)
+            else:
+                count += 1
+                add(ns + self._float_base + count % self._float_share)
+        self._count = count
+        return filled

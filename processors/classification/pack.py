@@ -1,0 +1,231 @@
+"""Rule packs: directories of Sigma YAML, read and compiled once at start.
+
+Every ``*.yaml`` and ``*.yml`` file of a directory (not of its subdirectories) holds one or more
+Sigma rules (specification 2.1) as YAML documents, but for ``fields.yaml``, which holds the
+pack's field aliases::
+
+    aliases:
+      event_name: [event, event.action, action]
+
+Besides Sigma's own keys a rule has an ``audit`` block (see `processors.classification.audit`),
+and may have tests, run by the stage's self-test; a string stands for a plain-text line::
+
+    tests:
+      match: [{event: login, user: ann}]
+      no_match: [{event: logout}, "login page rendered"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from headrig import ConfigError
+from sigma.conditions import ConditionFieldEqualsValueExpression, ConditionValueExpression
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule
+from sigma.rule.base import SigmaYAMLLoader
+
+from processors.classification.audit import AuditMapping, parse_audit
+from processors.classification.condition import (
+    Aliases,
+    Test,
+    UnsupportedError,
+    compile_condition,
+    paths_of,
+)
+from processors.classification.settings import PATH, LogSource, refuse_unknown
+from processors.classification.witness import Witness, witness_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+ALIAS_FILE = "fields.yaml"
+LEVELS = ("informational", "low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A compiled rule.
+
+    Attributes:
+        id: UUID, lower case.
+        level: Sigma level.
+        logsource: What is set of category, product and service.
+        test: Whether a record matches.
+        witness: What a matching line must contain; None: any line may match.
+        keywords: Whether the rule looks at a line as text, so that plain text can match it.
+        reads: Top-level keys that its condition may look at.
+    """
+
+    id: str
+    title: str
+    level: str
+    logsource: LogSource
+    test: Test
+    witness: Witness | None
+    keywords: bool
+    audit: AuditMapping
+    match: tuple[Any, ...] = ()
+    no_match: tuple[Any, ...] = ()
+    reads: frozenset[str] = frozenset()
+
+    @property
+    def priority(self) -> tuple[int, int, str]:
+        """Sort key: highest level, then most specific log source, then lowest id."""
+        return (-LEVELS.index(self.level), -len(self.logsource), self.id)
+
+
+@dataclass(slots=True)
+class Pack:
+    """All rules, in order of priority; ``digest`` is the SHA-256 of what they were made from."""
+
+    rules: list[Rule] = field(default_factory=list)
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    digest: str = ""
+
+
+def load_pack(places: Iterable[Path]) -> Pack:
+    """Read rule files and directories; raises `ConfigError` that names file, rule and field."""
+    files = [file for place in places for file in _files(place)]
+    contents = [(file, _read(file)) for file in files]
+    pack = Pack(digest=_digest(contents))
+    for file, content in contents:
+        if file.name == ALIAS_FILE:
+            _add_aliases(pack.aliases, content, file)
+    seen: dict[str, Path] = {}
+    for file, content in contents:
+        if file.name == ALIAS_FILE:
+            continue
+        for number, document in enumerate(_documents(content, file), 1):
+            rule = _rule(document, pack.aliases, f"{file.name}: rule {number}")
+            if rule.id in seen:
+                raise ConfigError(
+                    f"id {rule.id} is also in {seen[rule.id].name}", path=f"{file.name}: rule {number}"
+                )
+            seen[rule.id] = file
+            pack.rules.append(rule)
+    pack.rules.sort(key=lambda rule: rule.priority)
+    return pack
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_dir():
+        return sorted(file for file in place.iterdir() if file.suffix in {".yaml", ".yml"} and file.is_file())
+    return [place]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}", path=f"{PATH}.rules") from None
+
+
+def _digest(contents: list[tuple[Path, bytes]]) -> str:
+    """Return the digest of names and bytes, whatever directory they are in."""
+    total = hashlib.sha256()
+    for name, content in sorted((file.name.encode(), content) for file, content in contents):
+        for part in (name, content):
+            total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()
+
+
+def _documents(content: bytes, file: Path) -> list[Any]:
+    try:
+        documents = list(yaml.load_all(content, SigmaYAMLLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark is not None else f": {error}"
+        raise ConfigError(f"not valid YAML{place}", path=file.name) from None
+    return [document for document in documents if document is not None]
+
+
+def _add_aliases(aliases: dict[str, tuple[str, ...]], content: bytes, file: Path) -> None:
+    for document in _documents(content, file):
+        if not isinstance(document, dict) or not isinstance(document.get("aliases"), dict):
+            raise ConfigError("must be a mapping with the key 'aliases'", path=file.name)
+        refuse_unknown(document, ("aliases",), file.name)
+        for name, paths in document["aliases"].items():
+            path = f"{file.name}: aliases.{name}"
+            if not isinstance(paths, list) or not paths or not all(isinstance(one, str) for one in paths):
+                raise ConfigError("must be a list of field paths", path=path)
+            if name in aliases:
+                raise ConfigError("the alias is defined twice", path=path)
+            aliases[name] = tuple(dict.fromkeys(paths))
+            try:
+                paths_of(name, aliases)
+            except UnsupportedError as error:
+                raise ConfigError(str(error), path=path) from None
+
+
+def _rule(document: Any, aliases: Aliases, path: str) -> Rule:
+    if not isinstance(document, dict):
+        raise ConfigError("a rule must be a mapping", path=path)
+    for key in ("correlation", "filter", "action"):
+        if key in document:
+            raise ConfigError(f"documents with {key!r} are not supported, only single rules", path=path)
+    try:
+        sigma = SigmaRule.from_dict(document)
+        conditions = [condition.parse() for condition in sigma.detection.parsed_condition]
+    except SigmaError as error:
+        raise ConfigError(f"not a Sigma rule: {error}", path=path) from None
+    if sigma.id is None or sigma.level is None:
+        raise ConfigError("a rule needs an id and a level", path=path)
+    if len(conditions) != 1 or conditions[0] is None:
+        raise ConfigError("a rule needs exactly one condition", path=path)
+    try:
+        test = compile_condition(conditions[0], aliases)
+        witness = witness_of(conditions[0], aliases)
+    except UnsupportedError as error:
+        raise ConfigError(f"not supported: {error}", path=path) from None
+    level = str(sigma.level).lower()
+    match, no_match = _tests(document.get("tests") or {}, f"{path}: tests")
+    return Rule(
+        id=str(sigma.id),
+        title=str(sigma.title),
+        level=level,
+        logsource=_logsource(sigma),
+        test=test,
+        witness=witness,
+        keywords=_has_keywords(conditions[0]),
+        audit=parse_audit(document.get("audit"), LEVELS.index(level) + 1, aliases, f"{path}: audit"),
+        match=match,
+        no_match=no_match,
+        reads=frozenset(_reads(conditions[0], aliases)),
+    )
+
+
+def _logsource(sigma: SigmaRule) -> LogSource:
+    source = sigma.logsource
+    named = {"category": source.category, "product": source.product, "service": source.service}
+    return {key: value for key, value in named.items() if value}
+
+
+def _has_keywords(node: Any) -> bool:
+    if isinstance(node, ConditionValueExpression):
+        return True
+    return any(_has_keywords(part) for part in getattr(node, "args", ()))
+
+
+def _reads(node: Any, aliases: Aliases) -> Iterator[str]:
+    """Name the top-level keys at which a field of the condition may begin."""
+    if isinstance(node, ConditionFieldEqualsValueExpression):
+        for path in paths_of(node.field, aliases):
+            segments = path.split(".")
+            yield from (".".join(segments[:cut]) for cut in range(1, len(segments) + 1))
+    for part in getattr(node, "args", ()):
+        yield from _reads(part, aliases)
+
+
+def _tests(block: Any, path: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    if not isinstance(block, dict):
+        raise ConfigError("must be a mapping with 'match' and 'no_match'", path=path)
+    refuse_unknown(block, ("match", "no_match"), path)
+    for key, records in block.items():
+        if not isinstance(records, list) or not all(isinstance(one, (dict, str)) for one in records):
+            raise ConfigError("must be a list of JSON objects or plain-text lines", path=f"{path}.{key}")
+    return tuple(block.get("match") or ()), tuple(block.get("no_match") or ())

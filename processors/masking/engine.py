@@ -1,0 +1,282 @@
+"""Masks the lines of one batch.
+
+1. Scan the lines, joined, as they came. 2. Decode what holds an escape, join it, scan it once.
+3. Confirm each event on the unit of decoded text it lies in. 4. Put the edits back, children into
+parents, and splice the lines. Lines without an event or escape are never looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from processors.masking import decode, values
+from processors.masking.confirm import Confirmer
+from processors.masking.decode import Edit, Unit
+
+if TYPE_CHECKING:
+    from processors.masking.database import Scanner
+
+MAX_LEVEL = 4
+"""JSON in strings is followed so often; what is still escaped below is masked whole."""
+_CONTAINERS = (b"{", b"[")
+NESTED = "nested-too-deep"
+LONGEST_NAME = 80
+"""An escaped string that is longer is no field name in a name/value pair."""
+
+
+class DepthError(Exception):
+    """JSON nests deeper than allowed where its structure matters: at an event or an escape."""
+
+
+@dataclass(slots=True)
+class Masked:
+    """What masking some lines gave.
+
+    Attributes:
+        lines: New text of the lines that changed, by row.
+        found: The detector behind each replacement, by row.
+    """
+
+    lines: dict[int, bytes] = field(default_factory=dict)
+    found: dict[int, list[str]] = field(default_factory=dict)
+
+
+class Engine:
+    """Masks lines with one set of patterns.
+
+    Args:
+        scanner: The prefilter.
+        confirmer: Judges its events.
+        max_depth: Deepest nesting of a line, or of JSON in a string, that is taken apart. A line
+            without event and escape is scanned whole, however deep.
+    """
+
+    def __init__(self, scanner: Scanner, confirmer: Confirmer, max_depth: int = 64) -> None:
+        self._scanner = scanner
+        self._confirmer = confirmer
+        self._max_depth = max_depth
+
+    def run(self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None = None) -> Masked:
+        """Mask lines.
+
+        Args:
+            lines: UTF-8, JSON or plain text.
+            buffer: The lines joined by newlines.
+            heads: Not None where a line is known to be a JSON object.
+
+        Raises:
+            Exception: Any; then nothing of the batch may be used.
+        """
+        self._confirmer.forget()
+        events = self._scanner.scan(buffer)
+        if not buffer[:1].isspace():
+            # Shapes that need a character before them: give the first line one.
+            events = _at_start(self._scanner, lines[0] if lines else b"", events)
+        units: dict[int, Unit] = {}
+        children: list[Unit] = []
+        if b"\\" in buffer or b"%" in buffer:
+            for row, line in enumerate(lines):
+                if (b"\\" in line or b"%" in line) and decode.has_escapes(line):
+                    unit = units[row] = self._open(row, line, heads)
+                    self._expand(unit, children)
+        if events:
+            plain = heads is None or None in heads
+            for row, own in (
+                _by_row(events, [len(line) for line in lines]) if plain else _by_line(events, buffer)
+            ):
+                unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
+                self._confirmer.judge(unit, own)
+        if children:
+            texts = [child.text for child in children]
+            for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
+                if index:
+                    self._confirmer.judge(children[index - 1], own)
+        if self._confirmer.plugins:
+            self._confirmer.ask_plugins(
+                lines, units, children, lambda row: self._open(row, lines[row], heads)
+            )
+        return _assemble(units, children)
+
+    def _open(self, row: int, line: bytes, heads: Sequence[Any] | None) -> Unit:
+        if line.lstrip()[:1] in _CONTAINERS and decode.too_deep(line, self._max_depth):
+            raise DepthError
+        is_json = (heads is not None and heads[row] is not None) or decode.parses(line)
+        return Unit(line, is_json, row)
+
+    def _expand(self, unit: Unit, children: list[Unit]) -> None:
+        """Add the decoded forms of a unit, and theirs, to ``children``."""
+        first = len(children)
+        self._decode(unit, children)
+        while first < len(children):
+            child = children[first]
+            first += 1
+            if decode.has_escapes(child.text):
+                self._nest(child)
+                if child.level >= MAX_LEVEL + (not child.is_json):
+                    child.edits.append(Edit(0, len(child.text), NESTED))
+                else:
+                    self._decode(child, children)
+
+    def _nest(self, child: Unit) -> None:
+        """Find out whether a decoded string is JSON itself."""
+        if child.marks is None and child.text.lstrip()[:1] in _CONTAINERS:
+            if decode.too_deep(child.text, self._max_depth):
+                raise DepthError
+            child.is_json = decode.parses(child.text)
+
+    def _decode(self, unit: Unit, children: list[Unit]) -> None:
+        if not unit.is_json:
+            _add_view(unit, 0, len(unit.text), children)
+            return
+        text = unit.text
+        position = 0
+        while (at := text.find(b"\\", position)) >= 0:
+            opening = text.rfind(b'"', position, at)
+            found = decode.STRING.match(text, opening) if opening >= 0 else None
+            if found is None:
+                raise ValueError("a backslash outside a string")
+            start, position = found.span()
+            decoded = decode.decode_string(found[0])
+            unit.holes.append((start, position))
+            children.append(Unit(decoded, False, unit.row, unit.level + 1, unit, start + 1, position - 1))
+            after = decode.skip_space(text, position)
+            if text[after : after + 1] == b":":
+                self._confirmer.field(unit, decoded, after + 1)
+            elif len(decoded) <= LONGEST_NAME:
+                self._confirmer.named(unit, decoded)
+        if b"%" in text:
+            self._decode_percent(unit, children)
+
+    def _decode_percent(self, unit: Unit, children: list[Unit]) -> None:
+        """Add views of strings that hold percent escapes and no backslash."""
+        text = unit.text
+        holes = [*unit.holes, (len(text), len(text))]
+        hole = position = 0
+        while (found := decode.PERCENT.search(text, position)) is not None:
+            at = found.start()
+            while holes[hole][1] <= at:
+                hole += 1
+            if holes[hole][0] < at:
+                position = holes[hole][1]
+                continue
+            opening, closing = text.rfind(b'"', 0, at) + 1, text.find(b'"', at)
+            _add_view(unit, opening, closing, children)
+            position = closing
+
+
+def _add_view(unit: Unit, start: int, end: int, children: list[Unit]) -> None:
+    text, marks = decode.view(unit.text[start:end], start)
+    children.append(Unit(text, False, unit.row, unit.level + 1, unit, start, end, marks))
+
+
+def _at_start(scanner: Scanner, first: bytes, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    if first[:1] in (b"{", b"[", b'"', b""):
+        return events
+    more = [(end - 1, tag) for end, tag in scanner.scan(b"\n" + first[:256])]
+    return sorted({*events, *more})
+
+
+def _by_row(events: list[tuple[int, int]], sizes: list[int]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Group (end, tag) events by the joined text they end in, with offsets in that text."""
+    starts = list(accumulate((size + 1 for size in sizes), initial=0))
+    place, count = 0, len(events)
+    while place < count:
+        row = bisect_right(starts, events[place][0] - 1) - 1
+        start, limit = starts[row], starts[row + 1]
+        own = []
+        while place < count and events[place][0] <= limit:
+            end, tag = events[place]
+            own.append((min(end - start, sizes[row]), tag))
+            place += 1
+        yield row, own
+
+
+def _by_line(events: list[tuple[int, int]], buffer: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """As `_by_row`, for a buffer in which every newline ends a line: JSON objects hold none."""
+    place, count = 0, len(events)
+    row = position = 0
+    while place < count:
+        at = events[place][0] - 1
+        row += buffer.count(b"\n", position, at)
+        position = at
+        start = buffer.rfind(b"\n", 0, at) + 1
+        stop = buffer.find(b"\n", at)
+        stop = len(buffer) if stop < 0 else stop
+        own = []
+        while place < count and events[place][0] <= stop + 1:
+            end, tag = events[place]
+            own.append((min(end, stop) - start, tag))
+            place += 1
+        yield row, own
+
+
+def _assemble(units: dict[int, Unit], children: list[Unit]) -> Masked:
+    for child in reversed(children):
+        if child.edits:
+            _lift(child)
+    masked = Masked()
+    for row, unit in units.items():
+        if unit.edits:
+            text, names = _splice(unit)
+            if text != unit.text:
+                masked.lines[row] = text
+                masked.found[row] = names
+    return masked
+
+
+def _lift(child: Unit) -> None:
+    """Turn the edits of a child into edits of its parent."""
+    parent = child.parent
+    if parent is None:
+        raise ValueError("a child without parent")
+    if child.marks is not None:
+        parent.edits += [Edit(*child.parent_span(edit.start, edit.end), edit.name) for edit in child.edits]
+        return
+    text, names = _splice(child)
+    if text != child.text:
+        parent.edits.append(
+            Edit(child.start, child.end, names[0], text=decode.encode_string(text), names=tuple(names))
+        )
+
+
+def _splice(unit: Unit) -> tuple[bytes, list[str]]:
+    """Apply the edits of a unit; those that overlap become one."""
+    text = unit.text
+    pieces: list[bytes] = []
+    names: list[str] = []
+    position = 0
+    for edit in _merged(unit.edits):
+        if edit.text is not None:
+            replacement = edit.text
+            names += edit.names
+        else:
+            replacement = f"[redacted:{edit.name}]".encode()
+            names.append(edit.name)
+            if edit.quoted:
+                replacement = b'"' + replacement + b'"'
+        pieces += (text[position : edit.start], replacement)
+        position = edit.end
+    pieces.append(text[position:])
+    return b"".join(pieces), names
+
+
+def _merged(edits: list[Edit]) -> list[Edit]:
+    if len(edits) == 1:
+        return edits
+    merged: list[Edit] = []
+    for edit in sorted(edits, key=_order):
+        last = merged[-1] if merged else None
+        if last is None or edit.start >= last.end:
+            merged.append(edit)
+        elif edit.end > last.end:
+            merged[-1] = Edit(last.start, edit.end, last.name, last.quoted)
+    return merged
+
+
+def _order(edit: Edit) -> tuple[int, int, bool, bool]:
+    """Outer before inner; of equal spans whole before spliced, and a shape before a mere field name."""
+    return edit.start, -edit.end, edit.text is not None, edit.name == values.NAME

@@ -1,0 +1,228 @@
+"""The masking stage: from a `RawBatch` to a `Batch`, fail closed.
+
+A batch is masked as a whole; if anything at all goes wrong it is masked line by line, so that one
+bad line costs its neighbours time but nothing else. A line that cannot be masked leaves with a
+verdict that holds its size and a keyed digest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hmac
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrig import Attributes, Batch, ConfigError, ProcessorError, Verdict
+
+from processors.masking import confirm, pack
+from processors.masking.confirm import Confirmer
+from processors.masking.database import Pattern, Scanner
+from processors.masking.engine import DepthError, Engine, Masked
+from processors.masking.envelope import Envelopes, mask_attributes
+from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
+
+if TYPE_CHECKING:
+    from headrig import Detector, DetectorSpec, Host
+    from headrig._raw import RawBatch
+
+UNSCANNED = "unscanned"
+TOO_DEEP = "depth"
+FAILED = "error"
+_KEYS = {"packs", "disable", "allow_keys", "max_depth", "fields"}
+
+
+class Masker:
+    """Masks secrets and personal data.
+
+    Args:
+        config: ``packs`` (files or directories, relative to the configuration), ``disable``
+            (detector names), ``allow_keys`` (field names that are never masked), ``max_depth``.
+        host: Lends the directories and the digest key.
+
+    Raises:
+        ConfigError: A pack or a name is wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any], host: Host) -> None:
+        if unknown := set(config) - _KEYS:
+            name = min(unknown)
+            near = difflib.get_close_matches(name, _KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(_KEYS))}"
+            raise ConfigError(f"unknown key; {hint}", path=f"masking.{name}")
+        paths = [host.config_dir / Path(path) for path in config.get("packs", ("masking",))]
+        self.pack = pack.load(paths, disable=config.get("disable", ()))
+        allowed = frozenset("_".join(words(key)) for key in config.get("allow_keys", ()))
+        names = self.pack.names.merged(FieldNames(allowed=allowed))
+        self._max_depth = int(config.get("max_depth", 64))
+        self._host = host
+        self._policy = FieldPolicy(names)
+        self._plugins: list[tuple[str, Detector, tuple[str, ...]]] = []
+        self._empty: Attributes = {}
+        self._build()
+
+    def _build(self) -> None:
+        rules = self.pack.rules
+        groups: dict[str, list[Pattern]] = {"main": field_patterns(self._policy), "digits": []}
+        for tag, rule in enumerate(rules, confirm.FIRST_RULE):
+            groups[rule.database].append(Pattern(rule.pattern.encode(), tag, rule.caseless))
+        first = confirm.FIRST_RULE + len(rules)
+        for tag, (_, _, literals) in enumerate(self._plugins, first):
+            groups["main"] += [Pattern(_literal(literal), tag, caseless=True) for literal in literals]
+        try:
+            scanner = Scanner(list(groups.values()), self._host.cache_dir)
+        except Exception as error:
+            raise ConfigError(f"the patterns do not compile: {error}", path="masking.packs") from error
+        finders = [(rule.name, rule.compile()) for rule in rules]
+        self._engine = Engine(scanner, Confirmer(finders, self._policy, self._plugins), self._max_depth)
+        self._envelopes = Envelopes(self._mask_one)
+
+    def add_detectors(self, detectors: list[tuple[DetectorSpec[Any], Detector]]) -> None:
+        """Add third-party detectors; their literals join the prefilter."""
+        self._plugins += [(spec.kind, detector, spec.literals) for spec, detector in detectors]
+        self._build()
+
+    def mask(self, raw: RawBatch, /) -> Batch:
+        """Mask every line and envelope of a batch."""
+        masked, failed = self._mask_rows(raw.lines, raw.buffer, raw.heads)
+        batch = Batch(
+            resource=raw.resource,
+            lines=raw.lines.copy(),
+            heads=list(raw.heads),
+            time_ns=list(raw.time_ns),
+            attributes=[self._empty] * len(raw.lines),
+            envelopes=[None] * len(raw.lines),
+            origin=list(range(len(raw.lines))),
+            changed=sorted(masked.lines),
+        )
+        for row, line in masked.lines.items():
+            batch.lines[row] = line
+            batch.heads[row] = None
+        batch.masked.update(chain.from_iterable(masked.found.values()))
+        if raw.envelope_of is not None:
+            self._mask_envelopes(raw, raw.envelope_of, batch, failed)
+        if failed:
+            self._quarantine(batch, raw.lines, failed)
+        return batch
+
+    def _mask_envelopes(self, raw: RawBatch, places: list[int], batch: Batch, failed: dict[int, str]) -> None:
+        envelopes, bad, found = self._envelopes.mask(raw.envelopes)
+        batch.envelopes = [envelopes[place] for place in places]
+        batch.masked.update(found)
+        if bad:
+            failed.update({row: FAILED for row, place in enumerate(places) if place in bad})
+
+    def mask_batch(self, batch: Batch, rows: list[int], /) -> None:
+        """Scan rows again; a row that fails leaves the batch with a verdict."""
+        lines = [batch.lines[row] for row in rows]
+        masked, failed = self._mask_rows(lines, b"\n".join(lines), None)
+        changed = set(batch.changed)
+        for place, line in masked.lines.items():
+            batch.lines[rows[place]] = line
+            batch.heads[rows[place]] = None
+            changed.add(rows[place])
+            batch.masked.update(masked.found[place])
+        batch.changed = sorted(changed)
+        bad = {rows[place]: reason for place, reason in failed.items()}
+        memo: dict[int, Attributes] = {}
+        for row in rows:
+            attributes = batch.attributes[row]
+            try:
+                if id(attributes) not in memo:
+                    memo[id(attributes)], found = mask_attributes(attributes, self._mask_one)
+                    batch.masked.update(found)
+                batch.attributes[row] = memo[id(attributes)]
+            except Exception:
+                bad[row] = FAILED
+        if bad:
+            self._quarantine(batch, batch.lines, bad)
+
+    def mask_line(self, line: bytes) -> bytes:
+        """Mask one line, JSON or plain text.
+
+        Raises:
+            ProcessorError: It could not be scanned completely.
+        """
+        return self._mask_one(line)[0]
+
+    def mask_text(self, text: str) -> str:
+        """Mask a text; errors as `mask_line`."""
+        return self.mask_line(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def explain(self, line: bytes) -> list[tuple[str, str, int]]:
+        """Return (detector, category, count) of what would be masked in a line, without its content."""
+        categories = {rule.name: rule.category for rule in self.pack.rules}
+        found = self._mask_one(line)[1]
+        return [(name, categories.get(name, "generic"), count) for name, count in sorted(found.items())]
+
+    def _mask_one(self, line: bytes) -> tuple[bytes, Counter[str]]:
+        masked, failed = self._mask_rows([line], line, None)
+        if failed:
+            raise ProcessorError(f"{UNSCANNED}: {failed[0]}")
+        return masked.lines.get(0, line), Counter(masked.found.get(0, ()))
+
+    def _mask_rows(
+        self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None
+    ) -> tuple[Masked, dict[int, str]]:
+        """Mask lines; what cannot be masked comes back as row to reason."""
+        try:
+            return self._engine.run(lines, buffer, heads), {}
+        except Exception:
+            return self._one_by_one(lines, heads)
+
+    def _one_by_one(
+        self, lines: Sequence[bytes], heads: Sequence[Any] | None
+    ) -> tuple[Masked, dict[int, str]]:
+        masked = Masked()
+        failed: dict[int, str] = {}
+        for row, line in enumerate(lines):
+            try:
+                one = self._engine.run([line], line, heads[row : row + 1] if heads is not None else None)
+            except DepthError:
+                failed[row] = TOO_DEEP
+            except Exception:
+                failed[row] = FAILED
+            else:
+                if one.lines:
+                    masked.lines[row], masked.found[row] = one.lines[0], one.found[0]
+        return masked, failed
+
+    def _quarantine(self, batch: Batch, lines: Sequence[bytes], failed: Mapping[int, str]) -> None:
+        for row, detail in sorted(failed.items()):
+            line = lines[row]
+            digest = hmac.digest(self._host.key, line, "sha256")
+            batch.verdicts.append(
+                Verdict(batch.origin[row], "quarantined", UNSCANNED, detail, len(line), digest)
+            )
+        batch.keep([row for row in range(len(batch.lines)) if row not in failed])
+
+
+def field_patterns(policy: FieldPolicy) -> list[Pattern]:
+    """Return the prefilter of sensitive field names, in JSON and in free text, and of name/value pairs."""
+    long, short = policy.prefilter()
+    tail = b"%d" % TAIL
+    keys = b"name|key|field|header|param(?:eter)?|k|n|label|property|variable|attribute"
+    return [
+        Pattern(long + rb"[A-Za-z0-9_.\-]{0," + tail + rb"}'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
+        Pattern(long + rb'[^"\n]{0,' + tail + rb'}"\s*:', confirm.FIELD, caseless=True),
+        Pattern(short + rb"[0-9]?[\"']?\s*[:=]", confirm.FIELD, caseless=True),
+        Pattern(
+            rb'"(?:'
+            + keys
+            + rb')"\s*:\s*"[^"\n]{0,40}(?:'
+            + long
+            + b"|"
+            + short
+            + rb')[^"\n]{0,'
+            + tail
+            + rb'}"',
+            confirm.PAIR,
+            caseless=True,
+        ),
+    ]
+
+
+def _literal(text: str) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in text.encode())

@@ -1,0 +1,132 @@
+"""Rule packs: YAML files with detectors, field names and their tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import re2
+import yaml
+from headrig import ConfigError
+
+from processors.masking.fields import FieldNames
+from processors.masking.rules import BOUNDARIES, FINDERS, Rule
+from processors.masking.validators import VALIDATORS
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_KNOWN = {field.name for field in fields(Rule)}
+_REPEAT = re.compile(r"<(\d+):([^<>]+)>")
+CATEGORIES = frozenset(
+    ("cloud", "vcs", "saas", "payment", "db-url", "auth-header", "private-key", "pii", "network", "generic")
+)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What all configured packs say together."""
+
+    rules: tuple[Rule, ...]
+    names: FieldNames
+
+
+def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
+    """Read packs.
+
+    Args:
+        paths: YAML files, or directories of them.
+        disable: Detectors to leave out.
+
+    Raises:
+        ConfigError: A file, rule or name in ``disable`` is wrong; names the file and the rule.
+    """
+    rules: dict[str, Rule] = {}
+    names = FieldNames()
+    for file in _files(paths):
+        section = _read(file)
+        for entry in section.get("detectors") or ():
+            rule = _rule(entry, file)
+            if rule.name in rules:
+                raise ConfigError(f"detector {rule.name} is defined twice", path=str(file))
+            rules[rule.name] = rule
+        names = names.merged(FieldNames.parse(section.get("fields") or {}))
+    unknown = set(disable) - set(rules)
+    if unknown:
+        raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path="masking.disable")
+    return Pack(tuple(rule for name, rule in rules.items() if name not in set(disable)), names)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not found:
+            raise ConfigError(f"no *.yaml in {path}", path="masking.packs")
+        files += found
+    return files
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        section = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the pack: {error}", path=str(file)) from error
+    if not isinstance(section, dict) or set(section) - {"detectors", "fields"}:
+        raise ConfigError("a pack holds `detectors` and `fields`", path=str(file))
+    return section
+
+
+def _rule(entry: Mapping[str, Any], file: Path) -> Rule:
+    name = str(entry.get("name", "?"))
+    place = f"{file.name}: {name}"
+    if unknown := set(entry) - _KNOWN:
+        raise ConfigError(f"unknown key {min(unknown)}", path=place)
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+    }
+    try:
+        rule = Rule(**values)
+    except TypeError as error:
+        raise ConfigError(f"{error}", path=place) from error
+    _check(rule, place)
+    return rule
+
+
+def _check(rule: Rule, place: str) -> None:
+    if not _NAME.fullmatch(rule.name):
+        raise ConfigError("a name is kebab case", path=place)
+    known: tuple[tuple[str, str, Iterable[str]], ...] = (
+        ("category", rule.category, CATEGORIES),
+        ("finder", rule.finder, {"", *FINDERS}),
+        ("validator", rule.validator, {"", *VALIDATORS}),
+        ("left", rule.left, BOUNDARIES),
+        ("right", rule.right, BOUNDARIES),
+        ("database", rule.database, {"main", "digits"}),
+    )
+    for key, value, values in known:
+        if value not in values:
+            raise ConfigError(f"{key} is one of {', '.join(sorted(values))}", path=place)
+    if bool(rule.confirm) == bool(rule.finder):
+        raise ConfigError("give either confirm or finder", path=place)
+    if min(len(rule.positive), len(rule.negative)) < 2:
+        raise ConfigError("needs two positive and two negative tests", path=place)
+    try:
+        rule.compile()
+    except re2.error as error:
+        raise ConfigError(f"confirm does not compile: {error}", path=place) from error
+
+
+def expand(sample: str) -> tuple[str, str]:
+    """Expand a test of a pack.
+
+    Args:
+        sample: Text in which ``<N:seed>`` repeats the seed to N characters and «…» marks the secret.
+
+    Returns:
+        The text, and the secret (empty for a negative test).
+    """
+    text = _REPEAT.sub(lambda found: (found[2] * int(found[1]))[: int(found[1])], sample)
+    _, opening, rest = text.partition("«")
+    return text.replace("«", "").replace("»", ""), rest.partition("»")[0] if opening else ""

@@ -1,0 +1,150 @@
+"""Judgements on one candidate: check digits, ranges and decoded shapes.
+
+Every function takes the candidate as bytes and is linear in it. A prefix token is masked on shape
+alone; only ambiguous shapes (digit runs, IBAN, JWT, Basic) are gated here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from math import log2
+
+import orjson
+
+Validator = Callable[[bytes], bool]
+
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
+
+IBAN_LENGTHS = {
+    # ISO 13616 registry: total length by country.
+    b"AD": 24, b"AE": 23, b"AL": 28, b"AT": 20, b"AZ": 28, b"BA": 20, b"BE": 16, b"BG": 22, b"BH": 22,
+    b"BR": 29, b"BY": 28, b"CH": 21, b"CR": 22, b"CY": 28, b"CZ": 24, b"DE": 22, b"DK": 18, b"DO": 28,
+    b"EE": 20, b"EG": 29, b"ES": 24, b"FI": 18, b"FO": 18, b"FR": 27, b"GB": 22, b"GE": 22, b"GI": 23,
+    b"GL": 18, b"GR": 27, b"GT": 28, b"HR": 21, b"HU": 28, b"IE": 22, b"IL": 23, b"IQ": 23, b"IS": 26,
+    b"IT": 27, b"JO": 30, b"KW": 30, b"KZ": 20, b"LB": 28, b"LI": 21, b"LT": 20, b"LU": 20, b"LV": 21,
+    b"MC": 27, b"MD": 24, b"ME": 22, b"MK": 19, b"MT": 31, b"MU": 30, b"NL": 18, b"NO": 15, b"PK": 24,
+    b"PL": 28, b"PS": 29, b"PT": 25, b"QA": 29, b"RO": 24, b"RS": 22, b"SA": 24, b"SE": 24, b"SI": 19,
+    b"SK": 24, b"SM": 27, b"TN": 24, b"TR": 26, b"UA": 29, b"VG": 24, b"XK": 20,
+}  # fmt: skip
+
+
+def digits(text: bytes) -> bytes:
+    """Return only the ASCII digits of a candidate."""
+    return text.translate(None, _NOT_DIGITS)
+
+
+def luhn(number: bytes) -> bool:
+    """Check ISO/IEC 7812-1 annex B (mod 10, double-add-double) over ASCII digits."""
+    total = 0
+    for place, byte in enumerate(reversed(number)):
+        digit = byte - 48
+        total += _DOUBLED[digit] if place & 1 else digit
+    return total % 10 == 0
+
+
+def card_brand(number: bytes) -> bool:
+    """Tell whether issuer range and length belong together (ISO/IEC 7812 issuer ranges)."""
+    size, two, four = len(number), int(number[:2]), int(number[:4])
+    if number[:1] == b"4":
+        return size in {13, 16, 19}
+    if two in {34, 37}:
+        return size == 15
+    if 51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204:
+        return size == 16
+    if 300 <= int(number[:3]) <= 305 or two in {36, 38, 39}:
+        return size in {14, 16}
+    if four == 6011 or two in {64, 65, 62} or 3528 <= four <= 3589:
+        return 16 <= size <= 19
+    return two in {50, 56, 57, 58, 60, 63, 67} and size == 16
+
+
+def payment_card(text: bytes) -> bool:
+    """Accept a PAN of 13 to 19 digits: issuer range, length and Luhn; one repeated digit is none."""
+    number = digits(text)
+    return 13 <= len(number) <= 19 and len(set(number)) > 1 and card_brand(number) and luhn(number)
+
+
+def iban(text: bytes) -> bool:
+    """Check ISO 13616: country length table and mod 97 equal to 1."""
+    compact = text.replace(b" ", b"")
+    if IBAN_LENGTHS.get(compact[:2]) != len(compact):
+        return False
+    turned = compact[4:] + compact[:4]
+    number = "".join(str(byte - 55) if byte > 57 else chr(byte) for byte in turned)
+    return int(number) % 97 == 1
+
+
+def us_ssn(text: bytes) -> bool:
+    """Check the ranges of the SSA: area 001-899 but 666, group 01-99, serial 0001-9999."""
+    area, group, serial = text.split(b"-")
+    return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
+
+
+def phone(text: bytes) -> bool:
+    """Accept 8 to 15 digits after the plus sign (ITU-T E.164 section 6)."""
+    return 8 <= len(digits(text)) <= 15
+
+
+def entropy(text: bytes) -> float:
+    """Return the Shannon entropy in bits per byte."""
+    size = len(text)
+    return -sum(n / size * log2(n / size) for n in (text.count(byte) for byte in set(text)))
+
+
+def opaque(text: bytes) -> bool:
+    """Accept what no word or sample value looks like: at least 2.5 bits a byte."""
+    return entropy(text) >= 2.5
+
+
+def unbase64(text: bytes) -> bytes:
+    """Decode base64 or base64url with or without padding; empty when it is neither."""
+    body = text.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    try:
+        return base64.b64decode(body + b"=" * (-len(body) % 4))
+    except binascii.Error:
+        return b""
+
+
+def jose(text: bytes) -> bool:
+    """Accept a JWT or JWE: the first part decodes to a JSON object with ``alg`` (RFC 7515 section 4)."""
+    try:
+        header = orjson.loads(unbase64(text.partition(b".")[0]))
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(header, dict) and "alg" in header
+
+
+def basic(text: bytes) -> bool:
+    """Accept base64 of ``user-id:password`` (RFC 7617 section 2)."""
+    return b":" in unbase64(text)
+
+
+_PARTS_OF_FILES = {b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"ico", b"css", b"js", b"ts", b"mjs", b"json",
+                   b"map", b"html", b"service", b"local", b"internal", b"lan"}  # fmt: skip
+
+
+def email(text: bytes) -> bool:
+    """Accept an address that is neither a file (``icon@2x.png``), a unit, nor ``git@host``."""
+    name, _, domain = text.rpartition(b"@")
+    return name != b"git" and domain.rpartition(b".")[2].lower() not in _PARTS_OF_FILES
+
+
+def url_password(text: bytes) -> bool:
+    """Reject what stands for a password: a template, or asterisks."""
+    return text[:2] not in {b"${", b"{{", b"<%"} and text not in {b"%s", b"%v"} and bool(text.strip(b"*xX"))
+
+
+VALIDATORS: dict[str, Validator] = {
+    "payment_card": payment_card,
+    "iban": iban,
+    "us_ssn": us_ssn,
+    "phone": phone,
+    "opaque": opaque,
+    "jose": jose,
+    "basic": basic,
+    "email": email,
+    "url_password": url_password,
+}

@@ -1,0 +1,152 @@
+"""What must hold of masking for every line."""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import orjson
+from headrig import Resource
+from headrig._raw import RawBatch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.masking import Masker
+
+HOST = SimpleNamespace(
+    cache_dir=Path(tempfile.mkdtemp(prefix="headrig-masking-")),
+    config_dir=Path(__file__).parents[2] / "config",
+    key=b"k" * 32,
+    log=logging.getLogger("test"),
+    fields={},
+)
+MASKER = Masker({}, HOST)
+
+SECRETS = {
+    "github-token": "ghp_" + "x9Qk" * 9,
+    "aws-access-key-id": "AKIA" + "Q7XB" * 4,
+    "anthropic-key": "sk-ant-api03-" + "aZ_9" * 23 + "AA",
+    "stripe-secret": "sk_live_" + "x9Qk" * 6,
+    "email": "bob.k@example.org",
+    "payment-card": "4111111111111111",
+    "iban": "DE89370400440532013000",
+    "us-ssn": "219-09-9998",
+    "phone-e164": "+14155550132",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0." + "aZ_9" * 10,
+}
+secrets = st.sampled_from(sorted(SECRETS.items()))
+words = st.text(st.sampled_from('abc XYZ 019 .,:;=&%"\\/\n\té€😀{}[]-_@+'), max_size=12)
+keys = st.sampled_from(
+    ["a", "msg", "user", "password", "dbPassword", "api_key", "token", "token_type", "pin", "n", "é"]
+)
+planted = st.tuples(words, secrets, words).map(lambda parts: f"{parts[0]} {parts[1][1]} {parts[2]}")
+leaves = (
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words | planted | st.just(4111111111111111)
+)
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8
+)
+documents = st.dictionaries(keys, values, max_size=5)
+texts = st.lists(
+    words | planted | st.sampled_from(["password=", "token: ", "%40", "\\u0041", "Cookie: "]), max_size=6
+).map("".join)
+
+
+def escaped(value) -> str:
+    """JSON in which every character of every string is a \\u escape."""
+    if isinstance(value, str):
+        units = value.encode("utf-16-be")
+        return '"' + "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)) + '"'
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{escaped(key)}:{escaped(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(escaped, value)) + "]"
+    return orjson.dumps(value).decode()
+
+
+@given(documents)
+def test_json_stays_json_and_masking_is_idempotent(document):
+    """Output parses, and masking it again changes nothing."""
+    once = MASKER.mask_line(orjson.dumps(document))
+    assert isinstance(orjson.loads(once), dict)
+    assert MASKER.mask_line(once) == once
+
+
+@given(texts)
+def test_text_masking_is_idempotent(text):
+    """A masked text holds nothing more to mask."""
+    once = MASKER.mask_text(text)
+    assert MASKER.mask_text(once) == once
+
+
+@given(documents)
+def test_escaped_and_plain_spelling_get_the_same_verdict(document):
+    """Splicing the raw line and walking the decoded one mask the same values."""
+    plain = orjson.loads(MASKER.mask_line(orjson.dumps(document)))
+    decoded = orjson.loads(MASKER.mask_line(escaped(document).encode()))
+    assert decoded == plain
+
+
+@given(secrets, st.sampled_from([" ", '"', "'", ",", "(", "\n", "\t", ";", "&", "="]), st.integers(0, 5))
+def test_no_planted_secret_survives(secret, beside, form):
+    """Plain, escaped, nested, percent-encoded, as key or as text: the secret is gone."""
+    name, value = secret
+    text = f"x{beside}{value}{beside if beside != '=' else ' '}y"
+    line = [
+        orjson.dumps({"m": text}),
+        escaped({"m": text}).encode(),
+        orjson.dumps({"m": orjson.dumps({"n": orjson.dumps([text]).decode()}).decode()}),
+        orjson.dumps({"u": "/p?q=" + quote(text, safe="")}),
+        orjson.dumps({text: [1]}),
+        text.encode(),
+    ][form]
+    out = MASKER.mask_line(line)
+    assert f"[redacted:{name}]".encode() in out
+    assert value.encode() not in out
+    assert quote(value, safe="").encode() not in out
+    assert escaped(value)[1:-1].encode() not in out
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.booleans(), documents, texts), min_size=1, max_size=8), st.booleans())
+def test_neighbours_do_not_matter(rows, poisoned):
+    """A line in a batch becomes what it becomes alone, also beside one that fails."""
+    lines = [orjson.dumps(document) if is_json else text.encode() for is_json, document, text in rows]
+    alone = [MASKER.mask_line(line) for line in lines]
+    bad = [b'{"a":' * 80 + b'"bob@example.org"' + b"}" * 80] if poisoned else []
+    batch = MASKER.mask(
+        RawBatch(
+            Resource("t"),
+            lines + bad,
+            b"\n".join(lines + bad),
+            [None] * (len(lines) + len(bad)),
+            [0] * (len(lines) + len(bad)),
+        )
+    )
+    assert batch.lines == alone
+    assert len(batch.verdicts) == len(bad)
+
+
+PIECES = [
+    '"', "\\", '\\"', "{", "[", "%41", "\\u0041", "a@b.co", "a@b.co ", "=", "password=", "cookie=", "password={", "4111 ", "eyJ",
+    "://:", "://a:b@", "sk_live_abcdefghij", "DE89", "+1", "-----BEGIN PRIVATE KEY", '"password":', '{"name":"password",',
+]  # fmt: skip
+
+
+@settings(max_examples=2 * len(PIECES), deadline=None)
+@given(st.sampled_from(PIECES), st.booleans())
+def test_repetition_costs_linear_time(piece, as_json):
+    """Eight times the text costs about eight times, not sixty-four times, the time."""
+
+    def cost(size):
+        text = (piece * (size // len(piece) + 1))[:size]
+        line = orjson.dumps({"m": text}) if as_json else text.encode()
+        start = time.process_time()
+        batch = MASKER.mask(RawBatch(Resource("t"), [line], line, [None], [0]))
+        assert len(batch.lines) + len(batch.verdicts) == 1
+        return time.process_time() - start
+
+    small = min(cost(8_000) for _ in range(3))
+    assert cost(64_000) < 80 * small + 0.05  # sixteen times the input; quadratic would be 256 times

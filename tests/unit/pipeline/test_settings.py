@@ -1,0 +1,93 @@
+"""The configuration: errors that name the place and what to write instead; secrets by reference."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from headrig import ConfigError
+
+from pipeline.settings import Settings, load
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def write(tmp_path, text):
+    path = tmp_path / "headrig.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_annotated_default_is_the_default():
+    """config/headrig.yaml spells the defaults out; it changes nothing but the example catalog."""
+    shipped = load(ROOT / "config/headrig.yaml", {}).model_dump(
+        exclude={"config_dir", "masking", "enrichment", "classification"}
+    )
+    defaults = load(None, {}).model_dump(exclude={"config_dir", "masking", "enrichment", "classification"})
+
+    assert shipped == defaults
+
+
+def test_every_setting_is_in_the_annotated_default():
+    """Each section of the file names all its settings, commented out where there is no default."""
+    text = (ROOT / "config/headrig.yaml").read_text()
+    for name, field in Settings.model_fields.items():
+        if name == "config_dir":
+            continue
+        assert re.search(rf"^(# ?)?{name}:", text, re.MULTILINE), name
+        for inner in getattr(field.annotation, "model_fields", {}):
+            assert re.search(rf"^ +(# ?)?{inner}:", text, re.MULTILINE), f"{name}.{inner}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("limits: {bdy: 1MiB}", 'limits.bdy: there is no such setting; did you mean "body"?'),
+        ("listn: x", 'listn: there is no such setting; did you mean "listen"?'),
+        ("limits: {body: lots}", 'limits.body: write a size such as "16MiB"'),
+        ("drain: soon", 'drain: write a duration such as "5s" or "24h"'),
+        ("listen: 0.0.0.0:80", "without tokens headrig listens on loopback only"),
+        ("tokens: [{token: clear}]", "secrets are references: write env:NAME or file:PATH"),
+        ("tokens: [{token: env:NOPE}]", "the environment has no NOPE"),
+        ("labels: {sources: {a: [bdy.x]}}", '"bdy.x" is no place'),
+        ("sinks: {archive: {enabled: false}}", "sinks: there is none"),
+        ("listen: [", "is not valid YAML"),
+        ("- a", "must hold a mapping"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path, text, message):
+    """Nothing starts on a configuration that was not understood whole."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(write(tmp_path, text), {})
+
+
+def test_the_environment_overlays_the_file_and_the_command_line_wins(tmp_path):
+    """Nested settings have double underscores; values are YAML."""
+    path = write(tmp_path, "workers: 3\nlimits: {body: 1MiB, depth: 10}")
+    environment = {
+        "HEADRIG__LIMITS__BODY": "2MiB",
+        "HEADRIG__SINKS__LOKI__URL": "http://loki:3100",
+        "OTHER": "x",
+    }
+    settings = load(path, environment, {"workers": 5})
+
+    assert (settings.workers, settings.limits.body, settings.limits.depth) == (5, 2 << 20, 10)
+    assert settings.sinks.loki.url == "http://loki:3100"
+    assert not settings.sinks.archiving
+
+
+def test_secrets_come_from_files_and_do_not_show(tmp_path, monkeypatch):
+    """A representation of the settings holds no secret."""
+    (tmp_path / "secret").write_text("from-the-file\n")
+    monkeypatch.setenv("HEADRIG_TEST_TOKEN", "from-the-environment")
+    tokens = [
+        {"token": f"file:{tmp_path / 'secret'}"},
+        {"token": "env:HEADRIG_TEST_TOKEN", "scopes": ["read"]},
+    ]
+    settings = load(write(tmp_path, yaml.safe_dump({"tokens": tokens, "listen": "0.0.0.0:80"})), {})
+
+    assert [token.token.get_secret_value() for token in settings.tokens] == [
+        "from-the-file",
+        "from-the-environment",
+    ]
+    assert "from-the" not in repr(settings)

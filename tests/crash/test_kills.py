@@ -16,7 +16,7 @@ from crash_oracle import IMBALANCE, problems, samples, settle
 from faulty_serve import PROGRAM, Fault, Fired, environment
 from recording_loki import RecordingLoki
 from retrying import SERVICES, Fleet
-from running import Headrig, Loki, free_port, need_loki, wait_until
+from running import Headrig, Loki, free_port, name_of, need_loki, wait_until
 
 KILLS = 20
 SEED = int(os.environ.get("HEADRIG_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
@@ -42,13 +42,8 @@ def pause() -> Iterator[Callable[[float], None]]:
 
 def role(pid: int) -> str:
     """Tell what a child is by the lock it holds: ``audit``, ``worker``, or nothing while it starts."""
-    try:
-        names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        return ""
-    if any(name.endswith("/audit/LOCK") for name in names):
-        return "audit"
-    return "worker" if any("/buffer/w" in name and name.endswith("/LOCK") for name in names) else ""
+    name = name_of(pid)
+    return "worker" if name.startswith("w") else name
 
 
 def kill_child(headrig: Headrig, wanted: str, random_: random.Random, wait: Callable) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,22 @@ def test_a_kill_a_restart_and_then_a_power_cut_lose_and_double_nothing(
             if wrong := bench.cut(left, after.at(cut)):
                 failed[time, story.__name__, cut] = wrong
     assert failed == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("story", [Bench.first, Bench.late], ids=["first", "late"])
+def test_a_power_cut_that_leaves_any_of_the_names_loses_and_doubles_nothing(
+    bench: Bench, story: Callable
+) -> None:
+    """Each set of names that a directory may be left with, at each operation, not only those that chance picks."""
+    disk, world = bench.record(partial(story, bench))
+    outcomes = [
+        wrong
+        for time, image in disk.images(range(disk.now + 1))
+        for wrong in bench.cut_names(image, world, time)
+    ]
+    assert len(outcomes) > 150
+    assert [wrong for wrong in outcomes if wrong] == []
 
 
 class _Reclaiming(Disk):

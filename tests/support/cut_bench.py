@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import orjson
@@ -127,6 +127,13 @@ class Bench:
                 wrong.append(f"{type(error).__name__}: {error}")
         shutil.rmtree(root)
         return wrong
+
+    def cut_names(self, image: Image, world: World, time: int) -> Iterator[list[str]]:
+        """Cut the power at this state, once for each way in which names can survive; yield the broken promises."""
+        for outcome in image.outcomes():
+            root = self.fresh()
+            image.named(root, outcome)
+            yield self.broken_promises(root, world.at(time))
 
     def cut(self, image: Image, world: World, chance: random.Random | None = None) -> list[str]:
         """Cut the power at this state; ``world`` is what is known then. Return the broken promises."""

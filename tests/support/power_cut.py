@@ -3,7 +3,8 @@
 `Disk` does everything to real files, which stand for the page cache, and notes it down. `Image` replays the
 notes up to any operation and knows, for each file, what was written since its last sync, and for each directory,
 which names changed since its last sync. From an image three directory trees can be made: `cache`, what another
-process sees; `strict`, what was synced and nothing else; `torn`, where any part of the rest survived, too.
+process sees; `strict`, what was synced and nothing else; `torn`, where any part of the rest survived, too. And
+`named` makes each tree in which some of one directory's new names survived.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import compress, product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ FOLDER = -1
 """In place of a file's number."""
 
 Step = tuple[Any, ...]
+
+Names = tuple[str, dict[str, int]]
+"""A directory, and the names in it with their files."""
 
 
 @dataclass
@@ -97,6 +102,10 @@ def _renamed(names: dict[str, int], changes: list[tuple[str, str, int]]) -> dict
     return result
 
 
+def _synced(file: _File) -> bytes:
+    return file.synced
+
+
 class Image:
     """The state of a disk after some operations."""
 
@@ -134,19 +143,33 @@ class Image:
 
     def cache(self, target: Path) -> None:
         """Make the tree that another process sees."""
-        self._make(target, "", lambda directory: directory.names, lambda file: file.data)
+        self._make(target, "", lambda path: self.directories[path].names, lambda file: file.data)
 
     def strict(self, target: Path) -> None:
         """Make the tree of what was synced, and of nothing else."""
-        self._make(target, "", lambda directory: directory.synced, lambda file: file.synced)
+        self._make(target, "", lambda path: self.directories[path].synced, _synced)
 
     def torn(self, target: Path, chance: random.Random) -> None:
         """Make a tree where some of what was not synced survived; in order within a file."""
-        self._make(target, "", lambda directory: directory.torn(chance), lambda file: file.torn(chance))
+        self._make(
+            target, "", lambda path: self.directories[path].torn(chance), lambda file: file.torn(chance)
+        )
+
+    def outcomes(self) -> Iterator[Names]:
+        """Yield what a cut can make of names: any of the changes of one directory survive, and of no other."""
+        for path, directory in self.directories.items():
+            for kept in product((True, False), repeat=len(directory.changes)):
+                if directory.changes:
+                    yield path, _renamed(directory.synced, list(compress(directory.changes, kept)))
+
+    def named(self, target: Path, outcome: Names) -> None:
+        """Make the tree of what was synced, with one of the `outcomes`."""
+        changed = {outcome[0]: outcome[1]}
+        self._make(target, "", lambda path: changed.get(path, self.directories[path].synced), _synced)
 
     def _make(self, target: Path, path: str, names: Any, content: Any) -> None:
         target.mkdir(parents=True, exist_ok=True)
-        for name, file in names(self.directories[path]).items():
+        for name, file in names(path).items():
             if file == FOLDER:
                 self._make(target / name, os.path.join(path, name), names, content)
             else:

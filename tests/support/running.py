@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +19,7 @@ from real_loki import LOKI_VERSION, ROOT, Loki, loki_binary, need_loki
 
 __all__ = [
     "LOKI_VERSION", "ROOT", "Entry", "Headrig", "HttpAnswer", "Loki", "bearer", "cli", "connect", "entries", "free_port",
-    "http", "loki_binary", "need_loki", "wait_until",
+    "http", "loki_binary", "name_of", "need_loki", "wait_until",
 ]  # fmt: skip
 
 
@@ -155,7 +157,7 @@ class Headrig:
 
     def child(self, name: str) -> int:
         """Pid of ``audit``, ``w0``..., told by the lock of the log it writes; 0 while there is none."""
-        return next((pid for pid in self.children().values() if _name_of(pid) == name), 0)
+        return next((pid for pid in self.children().values() if name_of(pid) == name), 0)
 
     def post(self, body: bytes, path: str = "/v1/logs", **headers: str) -> HttpAnswer:
         """Send a body to an ingest route, on a new connection, with the first token."""
@@ -219,14 +221,18 @@ class Headrig:
 _LOCK = re.compile(r"/(?:buffer/(w\d+)|(audit))/LOCK\Z")
 
 
-def _name_of(pid: int) -> str:
+def name_of(pid: int) -> str:
     """Name a child by the locks that it holds; a worker that adopted others is the lowest of them."""
-    try:
-        open_files = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return ""
-    locks = [found for file in open_files if (found := _LOCK.search(file))]
+    locks = [found for file in _open_files(pid) if (found := _LOCK.search(file))]
     return min((found[1] or found[2] for found in locks), default="")
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """Yield what a process has open; it may close a file, or end, while we look."""
+    with suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
 
 
 def _running(pid: int) -> bool:

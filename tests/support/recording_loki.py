@@ -19,13 +19,14 @@ Entry = tuple[str, str, str, str]
 class RecordingLoki:
     """The server; a context manager.
 
-    Equal entries of a stream are kept once, as Loki does. With a seed, of a hundred pushes four are taken and
-    answered with 500, four are taken and the connection is cut, and three are not taken (500).
+    Equal entries of a stream are kept once, as Loki does. With a seed, of every twenty pushes one is taken and
+    answered with 500, one is taken and the connection is cut, and one is not taken (500).
     """
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)
         self._moody = seed is not None
+        self._moods: list[str] = []
         self._lock = threading.Lock()
         self.entries: set[Entry] = set()
         self.pushes: Counter[str] = Counter()
@@ -71,12 +72,20 @@ class RecordingLoki:
         """Take a push; return the status, 0 for none."""
         entries = list(_entries(body))
         with self._lock:
-            mood = self._random.random() if self._moody else 1.0
-            kind = "500" if mood < 0.04 else "cut" if mood < 0.08 else "refused" if mood < 0.11 else "taken"
+            kind = self._mood()
             self.pushes[kind] += 1
             if kind != "refused":
                 self.entries.update(entries)
         return {"taken": 204, "cut": 0}.get(kind, 500)
+
+    def _mood(self) -> str:
+        """Draw without putting back, so that a run of twenty pushes meets all."""
+        if not self._moody:
+            return "taken"
+        if not self._moods:
+            self._moods = ["500", "cut", "refused", *["taken"] * 17]
+            self._random.shuffle(self._moods)
+        return self._moods.pop()
 
     def lines(self, *, audit: bool = False) -> list[str]:
         """Return the lines of all streams, or those of the audit stream."""

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import orjson
 from headrig import Attributes, Batch, ConfigError, Envelope, Resource
+from numpy.typing import NDArray
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _CACHE = 4096
+_MICROS = 3
+"""Digits of a nanosecond that a clock of microseconds leaves unused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,10 @@ class _Stream:
 
 _Row = tuple[Any, str, Attributes]
 """Time (ns, or its decimal form), line, attributes."""
+
+
+_Fields = tuple[str, ...]
+"""Label text of each body field that a label may come from; empty where the record has none."""
 
 
 class _Enveloped:
@@ -108,12 +115,10 @@ class Streams:
             if not _LABEL.match(name):
                 raise ConfigError(f'"{name}" is no label name: use letters, digits and _', path="labels")
         self._settings = settings
-        body = list(dict.fromkeys(settings.fields()))
-        self._body_index = {name: position for position, name in enumerate(body)}
-        attributes = [fields[name] for name in body]
-        self._getter = attrgetter(*attributes) if attributes else None
-        self._single = len(attributes) == 1
-        self._none: Any = None if len(attributes) == 1 else (None,) * len(body)
+        self._body = list(dict.fromkeys(settings.fields()))
+        self._fields = fields
+        self._all = _getter([fields[name] for name in self._body])
+        self._firsts: dict[Resource, tuple[Callable[[Any], Any], list[int]]] = {}
         self._cache: dict[Any, _Stream] = {}
         self._values: dict[tuple[str, str], set[str]] = {}
         self.demoted = 0
@@ -142,50 +147,66 @@ class Streams:
         return Fragments(b",".join(pieces), len(texts), min(times), max(times), marks)
 
     def _group(self, batch: Batch, rows: list[_Row]) -> list[tuple[_Stream, list[_Row]]]:
-        """Sort rows into streams; one pass, with as little as can be in it."""
+        """Sort rows into streams; one pass, with as little as can be in it.
+
+        The first body field of each label decides nearly always, so rows are sorted by these alone; only those
+        that lack one, or have something odd in it, are looked at again with all fields.
+        """
+        first, places = self._first_fields(batch.resource)
+        keys = _keys(batch, first, ("",) * len(places))
         groups: dict[Any, list[_Row]] = defaultdict(list)
+        open_keys: set[Any] | None = set()
         try:
-            for key, row in zip(self._keys(batch), rows, strict=True):
+            for key, row in zip(keys, rows, strict=True):
                 groups[key].append(row)
-        except TypeError:  # a field holds an object or array, which is no label value
+            open_keys = {key for key in groups if not all(type(v) is str and v for v in _fields(key))}
+        except TypeError:  # a field holds an object or array
             groups.clear()
-            for key, row in zip(map(self._plain, self._keys(batch)), rows, strict=True):
-                groups[key].append(row)
-        streams: dict[int, tuple[_Stream, list[_Row]]] = {}
+            open_keys = None
+        named: dict[Any, list[_Row]] = defaultdict(list)
         for key, members in groups.items():
+            if open_keys is None or key not in open_keys:
+                named[self._wide(key, places)] += members
+        if open_keys is None or open_keys:
+            for key, row, head, envelope in zip(keys, rows, batch.heads, batch.envelopes, strict=True):
+                if open_keys is None or key in open_keys:
+                    named[_with(self._texts(head), envelope)].append(row)
+        streams: dict[int, tuple[_Stream, list[_Row]]] = {}
+        for key, members in named.items():
             stream = self._stream(batch.resource, key)
             known = streams.setdefault(id(stream), (stream, members))
             if known[1] is not members:
                 known[1].extend(members)
         return list(streams.values())
 
-    def _keys(self, batch: Batch) -> Iterable[Any]:
-        """Return for each row what its stream depends on: label fields, and the envelope if there is one."""
-        heads, getter = batch.heads, self._getter
-        if getter is None:
-            values: Iterable[Any] = repeat((), len(heads))
-        elif None in heads:
-            values = [self._none if head is None else getter(head) for head in heads]
-        else:
-            values = map(getter, heads)
-        if batch.envelopes.count(None) == len(heads):
-            return values
-        return [
-            fields if envelope is None else _Enveloped(fields, envelope)
-            for fields, envelope in zip(values, batch.envelopes, strict=True)
-        ]
+    def _first_fields(self, resource: Resource) -> tuple[Callable[[Any], Any], list[int]]:
+        """Return what reads the first body field of each label that the resource does not decide, and their places."""
+        found = self._firsts.get(resource)
+        if found is None:
+            if len(self._firsts) >= _CACHE:
+                self._firsts.clear()
+            names = [name for places in self._settings.sources.values() if (name := _first(places, resource))]
+            names = list(dict.fromkeys(names))
+            found = (
+                _getter([self._fields[name] for name in names]),
+                [self._body.index(name) for name in names],
+            )
+            self._firsts[resource] = found
+        return found
 
-    def _plain(self, key: Any) -> Any:
-        """Leave out what cannot be a label value."""
-        if isinstance(key, _Enveloped):
-            return _Enveloped(self._plain(key.fields), key.envelope)
-        if not isinstance(key, tuple):
-            return None
-        return tuple(value if isinstance(value, str | int | float | bool) else None for value in key)
+    def _wide(self, key: Any, places: list[int]) -> Any:
+        """Return a key of first fields as a key of all fields, of which the others do not matter."""
+        texts = [""] * len(self._body)
+        for place, value in zip(places, _fields(key), strict=True):
+            texts[place] = value
+        return _with(tuple(texts), key.envelope if isinstance(key, _Enveloped) else None)
+
+    def _texts(self, head: Any) -> _Fields:
+        return ("",) * len(self._body) if head is None else tuple(map(_label_text, self._all(head)))
 
     def _stream(self, resource: Resource, key: Any) -> _Stream:
         envelope = key.envelope if isinstance(key, _Enveloped) else None
-        fields = key.fields if isinstance(key, _Enveloped) else key
+        fields = _fields(key)
         full: Any = (resource, fields)
         if envelope is not None:
             full = (resource, fields, _frozen(envelope.labels), _frozen(envelope.metadata))
@@ -193,11 +214,10 @@ class Streams:
         if stream is None:
             if len(self._cache) >= _CACHE:
                 self._cache.clear()
-            values = (fields,) if self._single else fields
-            stream = self._cache[full] = self._build(resource, values, envelope)
+            stream = self._cache[full] = self._build(resource, fields, envelope)
         return stream
 
-    def _build(self, resource: Resource, values: tuple[Any, ...], envelope: Envelope | None) -> _Stream:
+    def _build(self, resource: Resource, values: _Fields, envelope: Envelope | None) -> _Stream:
         sent = dict(envelope.labels) if envelope else {}
         extra = dict(envelope.metadata) if envelope else {}
         found: dict[str, str] = dict(self._settings.static)
@@ -221,11 +241,10 @@ class Streams:
         text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
         return _Stream(labels, extra, int.from_bytes(blake2b(text, digest_size=8).digest(), "little"))
 
-    def _at(self, place: str, resource: Resource, values: tuple[Any, ...], sent: Mapping[str, str]) -> str:
+    def _at(self, place: str, resource: Resource, values: _Fields, sent: Mapping[str, str]) -> str:
         kind, _, name = place.partition(".")
         if kind == "body":
-            value = values[self._body_index[name]]
-            return "" if value is None or value is True or value is False else str(value)
+            return values[self._body.index(name)]
         if kind == "label":
             return sent.get(name, "")
         return getattr(resource, name) or ""
@@ -240,6 +259,52 @@ class Streams:
             return False
         known.add(value)
         return True
+
+
+def _first(places: Iterable[str], resource: Resource) -> str:
+    """Return the first body field of a label; empty when the resource decides before it, or there is none."""
+    for place in places:
+        kind, _, name = place.partition(".")
+        if kind == "body":
+            return name
+        if kind == "resource" and getattr(resource, name):
+            break
+    return ""
+
+
+def _getter(attributes: list[str]) -> Callable[[Any], Any]:
+    """Return one native call that reads attributes of a head, always as a tuple."""
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    return lambda head: tuple(getattr(head, attribute) for attribute in attributes)
+
+
+def _keys(batch: Batch, read: Callable[[Any], Any], none: _Fields) -> list[Any]:
+    """Return for each row what its stream depends on: fields, and the envelope if there is one."""
+    heads = batch.heads
+    if None in heads:
+        fields = [none if head is None else read(head) for head in heads]
+    else:
+        fields = list(map(read, heads))
+    if batch.envelopes.count(None) == len(heads):
+        return fields
+    return list(map(_with, fields, batch.envelopes))
+
+
+def _with(fields: Any, envelope: Envelope | None) -> Any:
+    return fields if envelope is None else _Enveloped(fields, envelope)
+
+
+def _fields(key: Any) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = key.fields if isinstance(key, _Enveloped) else key
+    return found
+
+
+def _label_text(value: Any) -> str:
+    """Return a JSON value as the text of a label; empty for what is none."""
+    if type(value) is str:
+        return value
+    return str(value) if type(value) in (int, float) else ""
 
 
 def _frozen(attributes: Attributes) -> tuple[tuple[str, str], ...]:
@@ -298,4 +363,11 @@ class UniqueTimes:
                 count += 1
                 add(ns + self._float_base + count % self._float_share)
         self._count = count
+        return filled
+
+    def fill_micros(self, times: NDArray[np.int64]) -> list[int]:
+        """As `fill`, for a column of times in microseconds: three unused digits each."""
+        counts = (np.arange(len(times)) + self._count + 1) % self._share[_MICROS]
+        self._count += len(times)
+        filled: list[int] = (times + counts + self._base[_MICROS]).tolist()
         return filled

@@ -7,14 +7,19 @@ line that is not a JSON object has no head.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import repeat
+from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 
 _WINDOW = 4096
+_LONGEST_INTEGER = 4300
 
 NOT_JSON = "not-json"
 NOT_OBJECT = "not-an-object"
@@ -51,7 +56,18 @@ class HeadDecoder:
         try:
             return self._decoder.decode(line)
         except (msgspec.DecodeError, RecursionError):
+            return self._decode_odd(line)
+
+    def _decode_odd(self, line: bytes) -> Any:
+        """Decode what RFC 8259 allows and the quick decoder does not: huge numbers, halves of surrogate pairs."""
+        if line.lstrip()[:1] != b"{" or depth_over(line, self._max_depth):
             return None
+        try:
+            body = json.loads(line.decode(), parse_constant=_refuse, parse_int=_integer)
+        except (ValueError, RecursionError):
+            return None
+        names = self.fields
+        return type(self.empty)(**{names[name]: _plain(body[name]) for name in names.keys() & body.keys()})
 
     def decode_lines(self, buffer: bytes, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         """Decode the heads of a batch.
@@ -69,14 +85,14 @@ class HeadDecoder:
             heads = self._decoder.decode_lines(buffer)
         except (msgspec.DecodeError, RecursionError):
             heads = []
-        if len(heads) != len(lines):
+        if len(heads) != len(lines) or not _each_is_one(lines):
             heads = [self.decode(line) for line in lines]
         bad = (
             {row: self._why(lines[row]) for row, head in enumerate(heads) if head is None}
             if None in heads
             else {}
         )
-        if lines and self._may_be_deep(lines, buffer):
+        if self._may_be_deep(lines, buffer):
             for row, line in enumerate(lines):
                 if row not in bad and depth_over(line, self._max_depth):
                     bad[row] = TOO_DEEP
@@ -96,13 +112,9 @@ class HeadDecoder:
 
     def _may_be_deep(self, lines: list[bytes], buffer: bytes) -> bool:
         """Tell, from above, whether a line could pass the depth; counts lines only when the batch could."""
-        # A line no longer than a window lies in two neighbouring ones, so it has no more brackets than these.
-        most = before = 0
-        for start in range(0, len(buffer), _WINDOW):
-            here = buffer.count(b"{", start, start + _WINDOW) + buffer.count(b"[", start, start + _WINDOW)
-            most = max(most, before + here)
-            before = here
-        if most <= self._max_depth and max(map(len, lines)) <= _WINDOW:
+        if not lines:
+            return False
+        if most_brackets(buffer) <= self._max_depth and max(map(len, lines)) <= _WINDOW:
             return False
         curly = max(map(bytes.count, lines, repeat(b"{")))
         square = max(map(bytes.count, lines, repeat(b"[")))
@@ -116,6 +128,48 @@ class HeadDecoder:
         except msgspec.DecodeError:
             return TOO_DEEP if depth_over(line, self._max_depth) else NOT_JSON
         return NOT_OBJECT
+
+
+def _each_is_one(lines: list[bytes]) -> bool:
+    """Tell whether as many values as there are lines must be one in each line.
+
+    The decoder takes a newline for any other space, so two objects in one line could make up for one in two. A line
+    from brace to brace begins and ends a value: no brace can follow another's end inside an object.
+    """
+    if b"" in lines:
+        return False
+    first, last = set(map(itemgetter(0), lines)), set(map(itemgetter(-1), lines))
+    return first == {ord("{")} and last == {ord("}")}
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that can be shown to anybody: text without halves of pairs, numbers that are finite."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return None if isinstance(value, dict | list) else value
+
+
+def most_brackets(buffer: bytes) -> int:
+    """Return at least as many as any stretch of a window's length has of ``{`` and ``[``."""
+    if len(buffer) <= _WINDOW:
+        return buffer.count(b"{") + buffer.count(b"[")
+    whole = len(buffer) // _WINDOW * _WINDOW
+    # The two differ in one bit.
+    openers = (np.frombuffer(buffer, np.uint8) & 0xDF) == ord("[")
+    counts = openers[:whole].reshape(-1, _WINDOW).sum(axis=1, dtype=np.int32)
+    counts = np.append(counts, np.count_nonzero(openers[whole:]))
+    # A stretch lies in two neighbouring windows.
+    return int((counts[1:] + counts[:-1]).max())
 
 
 # Possessive, and a string that does not end is one token too: linear on any input.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrig._raw import RawBatch
 
-from pipeline.flow.timestamps import parse_times
+from pipeline.flow.timestamps import parse_micros, parse_times
 from pipeline.streams import UniqueTimes
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ class Preparer:
 
     def _set_times(self, columns: Columns) -> None:
         if all(request.inbound.times is None for request in columns.requests):
-            parsed: Sequence[Any] = parse_times(self._own_times(columns.heads))
+            values = self._own_times(columns.heads)
+            micros = parse_micros(values)
+            if micros is not None:
+                columns.times = self._unique.fill_micros(micros)
+                return
+            parsed: Sequence[Any] = parse_times(values)
         else:
             parsed = _envelope_times(columns)
         if None not in parsed:

@@ -31,7 +31,7 @@ def decode(data: bytes, content_type: bytes, resource: Resource, digest: bytes, 
         data: The body without its content coding; protobuf still in its snappy block, or not.
         content_type: Says which reading to try first, no more.
         resource: From the credential.
-        digest: SHA-256 of the body as received.
+        digest: See `Inbound`.
         limits: ``inflated_bytes``, ``line_bytes`` and ``records`` are used.
 
     Raises:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import google_crc32c
 from headrig import DecodeError, HeadrigError, Resource, TooLargeError
 
 from pipeline.flow.inbound import Inbound, Outcome, Submit
@@ -128,7 +129,7 @@ class IngestApp:
         body = await read_body(receive, headers.get(b"content-length"), self._limits, self._budget)
         request.received = request.held = len(body)
         try:
-            inbound = await self._decode(route, body, headers, resource)
+            inbound = await self._decode(route, body, headers, resource, keyed=key is not None)
             if route == LOKI_PUSH and isinstance(inbound, LegacyPush):
                 self._hooks.legacy(resource.tenant)
             del body
@@ -141,7 +142,9 @@ class IngestApp:
         finally:
             self._budget.give(request.held)
 
-    async def _decode(self, route: str, body: bytes, headers: Headers, resource: Resource) -> Inbound:
+    async def _decode(
+        self, route: str, body: bytes, headers: Headers, resource: Resource, *, keyed: bool
+    ) -> Inbound:
         """Decode a small body at once, a large one in a thread, so that nobody waits behind it."""
         encoding = headers.get(b"content-encoding", b"")
         content_type = headers.get(b"content-type", b"")
@@ -153,11 +156,11 @@ class IngestApp:
                 if limits.inflated_bytes <= inline:
                     raise
             else:
-                return decode(data, content_type, resource, hashlib.sha256(body).digest(), limits)
+                return decode(data, content_type, resource, digest_of(body, keyed=keyed), limits)
 
         def work() -> Inbound:
             data = inflate(body, encoding, limits.inflated_bytes)
-            return decode(data, content_type, resource, hashlib.sha256(body).digest(), limits)
+            return decode(data, content_type, resource, digest_of(body, keyed=keyed), limits)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -175,6 +178,18 @@ class _Request:
 
     received: int = 0
     held: int = 0
+
+
+def digest_of(body: bytes, *, keyed: bool) -> bytes:
+    """Return what tells bodies apart, see `Inbound.digest`.
+
+    Without a key it becomes the identity of the request, so nobody may find two bodies that share it. Beside a key
+    only 32 bits are kept, to notice a key that is used twice: a checksum notices as much, at a tenth of the cost.
+    """
+    if keyed:
+        checksum: int = google_crc32c.value(body)
+        return checksum.to_bytes(4, "little")
+    return hashlib.sha256(body).digest()
 
 
 def _single(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -11,13 +11,14 @@ from headrig import HeadrigError, Resource
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.flow.timestamps import MAX_NS, parse_time
+from pipeline.flow.timestamps import MAX_NS, parse_micros, parse_time, parse_times
 from pipeline.receiver import dialect_json, dialect_loki
 from pipeline.receiver.body import inflate
 from pipeline.receiver.bounds import structural_count
 from pipeline.receiver.limits import Limits
 from pipeline.receiver.loki_labels import parse_labels
 from pipeline.receiver.loki_protobuf import WireEntry, WireStream, decode_push
+from pipeline.streams import UniqueTimes
 
 LIMITS = Limits(line_bytes=1000, records=100)
 RESOURCE = Resource("acme")
@@ -298,3 +299,26 @@ def test_codings_round_trip(parts):
         assert inflate(body, encoding, len(whole)) == whole
     assert inflate(zlib.compress(whole, wbits=-15), b"deflate", len(whole)) == whole
     assert inflate(bytes(cramjam.snappy.compress_raw(whole)), b"snappy", len(whole)) == whole
+
+
+MICROS = st.datetimes(datetime(1970, 1, 1, 0, 0, 1), datetime(2262, 1, 1)).map(
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+)
+NEARLY = MICROS | st.sampled_from(
+    ["2026-11-25T16:36:14.013067z", "2026-11-25T16:36:60.013067Z", "2026-13-25T16:36:14.013067Z", "2026-11-25T16:36:14,013067Z",
+     "2026-11-25T16:36:14.01306aZ", "2026-11-25T16:36:14.0130670", "2026-11-25T16:36:14.01306Z", "\u0662026-11-25T16:36:14.01306Z"]
+)  # fmt: skip
+
+
+@given(st.lists(MICROS, min_size=1, max_size=5), st.lists(NEARLY, max_size=2), st.integers(0, 7))
+def test_a_column_of_times_is_read_as_each_of_them(usual, odd, writer):
+    """The quick way says the same as the slow one, or that it does not know."""
+    column = [*usual, *odd] * 60
+    parsed = parse_times(column)
+    quick = parse_micros(column)
+    assert quick is not None or any(value in odd for value in column)
+    if quick is not None:
+        assert list(zip(quick.tolist(), [3] * len(column), strict=True)) == parsed
+        slow, fast = UniqueTimes(writer, 8, 41), UniqueTimes(writer, 8, 41)
+        assert fast.fill_micros(quick) == slow.fill(parsed)
+        assert fast.fill(parsed) == slow.fill(parsed)

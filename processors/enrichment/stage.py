@@ -69,54 +69,57 @@ class Enricher:
         self._parents = _readers((TRACEPARENT_FIELD,), fields) if settings.trace_context else []
         self._traces = _readers(TRACE_FIELDS, fields) if settings.trace_context else []
         self._spans = _readers(SPAN_FIELDS, fields) if settings.trace_context else []
-        traces = (TRACEPARENT_FIELD, *TRACE_FIELDS) if settings.trace_context else ()
-        level = LEVEL_FIELDS[0] if settings.levels else None
-        service = SERVICE_FIELDS[0] if catalog else None
-        self._quick = _quick_reader(fields, level, service, traces)
-        self._untraced: list[None] = [None] * len(traces)
-        self._known: dict[Any, Attributes] = {}
+        self._pair = _reader(
+            fields, LEVEL_FIELDS[0] if settings.levels else None, SERVICE_FIELDS[0] if catalog else None
+        )
+        traced = [fields[name] for name in (TRACEPARENT_FIELD, *TRACE_FIELDS)]
+        self._traced = attrgetter(*traced) if settings.trace_context else None
+        self._untraced = (None,) * len(traced)
+        self._known: dict[tuple[str | None, str | None], dict[Any, Attributes]] = {}
 
     def run(self, batch: Batch) -> None:
         """Replace the attributes of every row; attributes of an earlier stage are kept."""
-        keys = self._keys(batch)
-        found = self._look_up(keys)
-        open_rows = [row for row, attributes in enumerate(found) if attributes is None]
-        if open_rows:
-            heads = [batch.heads[row] or _NO_HEAD for row in open_rows]
-            envelopes = [batch.envelopes[row] for row in open_rows]
-            new = self._add_traces(heads, self._shared(batch.resource, heads, envelopes))
-            for row, attributes in zip(open_rows, new, strict=True):
-                found[row] = attributes
-                self._remember(keys[row], attributes)
+        heads: list[Any] = batch.heads
+        if None in heads:
+            heads = [_NO_HEAD if head is None else head for head in heads]
+        found = self._look_up(batch, heads)
+        if self._traced is not None:
+            self._add_traces(heads, found)
         if any(batch.attributes):
             found = [{**new, **old} if old else new for new, old in zip(found, batch.attributes, strict=True)]
         batch.attributes = found
 
-    def _keys(self, batch: Batch) -> list[Any]:
-        """Return what decides about a row when its first level and service field have a value."""
-        if None in batch.heads:
-            return [None] * len(batch.heads)
-        keys = map(self._quick, batch.heads)
+    def _look_up(self, batch: Batch, heads: list[Any]) -> list[Any]:
+        """Return the shared attributes of each row, before traces.
+
+        The first level field and the first service field decide alone where both have a text, so their pair is
+        remembered with what came of it; the other rows are asked field by field.
+        """
         resource = batch.resource
-        return list(zip(keys, repeat(resource.service), repeat(resource.environment), strict=False))
-
-    def _look_up(self, keys: list[Any]) -> list[Any]:
+        known = self._known.setdefault((resource.service, resource.environment), {})
+        pairs = list(map(self._pair, heads))
         try:
-            return list(map(self._known.get, keys))
+            found: list[Any] = list(map(known.get, pairs))
         except TypeError:  # a field that is an array or object
-            return [None] * len(keys)
+            found = [None] * len(pairs)
+        open_rows = [row for row, attributes in enumerate(found) if attributes is None]
+        if open_rows:
+            envelopes = [batch.envelopes[row] for row in open_rows]
+            new = self._shared(resource, [heads[row] for row in open_rows], envelopes)
+            for row, attributes in zip(open_rows, new, strict=True):
+                found[row] = attributes
+                self._remember(known, pairs[row], attributes)
+        return found
 
-    def _remember(self, key: Any, attributes: Attributes) -> None:
-        """Keep what was found for a row without trace, whose level and service need no second field."""
-        if key is None:
-            return
-        level, service, *traces = key[0]
-        if type(level) is str and type(service) is str and level and service and traces == self._untraced:
+    def _remember(self, known: dict[Any, Attributes], pair: tuple[Any, Any], attributes: Attributes) -> None:
+        level, service = pair
+        if type(level) is str and type(service) is str and level and service:
             if len(level) + len(service) > _MEMO_TEXT:
                 return
-            if len(self._known) >= _MEMO_LIMIT:
-                self._known.clear()
-            self._known[key] = attributes
+            if sum(map(len, self._known.values())) >= _MEMO_LIMIT:
+                for memo in self._known.values():
+                    memo.clear()
+            known[pair] = attributes
 
     def _shared(
         self, resource: Resource, heads: list[Any], envelopes: list[Envelope | None]
@@ -188,23 +191,28 @@ class Enricher:
         _ask_envelopes(services, open_rows, envelopes, _ENVELOPE_SERVICE)
         return services
 
-    def _add_traces(self, heads: list[Any], found: list[Attributes]) -> list[Attributes]:
+    def _add_traces(self, heads: list[Any], found: list[Attributes]) -> None:
         """Give rows with a valid trace context an object of their own; ``traceparent`` wins."""
-        traces = _identifiers(heads, self._traces, 32)
+        if self._traced is None:
+            return
+        columns = list(map(self._traced, heads))
+        if columns.count(self._untraced) == len(columns):
+            return
+        rows = [row for row, fields in enumerate(columns) if fields != self._untraced]
+        some = [heads[row] for row in rows]
+        traces = _identifiers(some, self._traces, 32)
         if traces is not None:
-            spans = _identifiers(heads, self._spans, 16) or repeat(None)
-            found = [
-                {**old, "trace_id": trace, "span_id": span}
-                if trace and span
-                else ({**old, "trace_id": trace} if trace else old)
-                for old, trace, span in zip(found, traces, spans, strict=False)
-            ]
+            spans = _identifiers(some, self._spans, 16) or [None] * len(rows)
+            for row, trace, span in zip(rows, traces, spans, strict=True):
+                if trace and span:
+                    found[row] = {**found[row], "trace_id": trace, "span_id": span}
+                elif trace:
+                    found[row] = {**found[row], "trace_id": trace}
         for read in self._parents:
-            for row, value in enumerate(map(read, heads)):
+            for row, value in zip(rows, map(read, some), strict=True):
                 pair = parse_traceparent(value) if value else None
                 if pair is not None:
                     found[row] = {**found[row], "trace_id": pair[0], "span_id": pair[1]}
-        return found
 
 
 def _identifiers(heads: list[Any], reads: list[Callable[[Any], Any]], digits: int) -> list[str | None] | None:
@@ -225,16 +233,18 @@ def _readers(names: tuple[str, ...], fields: Mapping[str, str]) -> list[Callable
     return [attrgetter(fields[name]) for name in names]
 
 
-def _quick_reader(
-    fields: Mapping[str, str], level: str | None, service: str | None, traces: tuple[str, ...]
-) -> Callable[[Any], tuple[Any, ...]]:
-    """Return one native call that reads level, service and the fields of a trace."""
-    names = [name for name in (level, service, *traces) if name is not None]
+def _reader(
+    fields: Mapping[str, str], level: str | None, service: str | None
+) -> Callable[[Any], tuple[Any, Any]]:
+    """Return one native call that reads level and service."""
     if level is not None and service is not None:
-        return attrgetter(*[fields[name] for name in names])
+        return attrgetter(fields[level], fields[service])
     # What the configuration switched off needs no field: a constant that counts as a value stands for it.
-    getters = [attrgetter(fields[name]) if name else None for name in (level, service, *traces)]
-    return lambda head: tuple("-" if read is None else read(head) for read in getters)
+    getters = [attrgetter(fields[name]) if name else None for name in (level, service)]
+    return lambda head: (
+        "-" if getters[0] is None else getters[0](head),
+        "-" if getters[1] is None else getters[1](head),
+    )
 
 
 def _service_name(value: Any) -> str | None:

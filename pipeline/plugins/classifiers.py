@@ -111,7 +111,7 @@ class ClassifierRunner:
                 if wanted.when is not None and not guard.ask(wanted.ask, batch.resource, head):
                     continue
                 judged = classifier.judge(batch, row)
-            except Exception as error:
+            except BaseException as error:
                 gone[row] = quarantined(batch, row, guard, guard.fault(error))
             else:
                 if judged is None:

@@ -47,11 +47,13 @@ class GuardedDetector:
 
 def _broken(span: Any, size: int) -> str:
     """Name the rule that a finding breaks; empty when it breaks none."""
+    if type(span) is not Span:
+        return "not-a-span"
     try:
         start, end, label = span.start, span.end, span.label
     except AttributeError:
         return "not-a-span"
-    if type(span) is not Span or type(start) is not int or type(end) is not int:
+    if type(start) is not int or type(end) is not int:
         return "not-a-span"
     if not 0 <= start < end <= size:
         return "span-out-of-range"

@@ -72,7 +72,7 @@ class Guard:
         """Return the 16 bytes by which a record is known to `Suspects`; empty without a supervisor."""
         return b"" if self._slot is None else blake2b(data, digest_size=16, key=self._key).digest()
 
-    def fault(self, error: Exception) -> PluginError:
+    def fault(self, error: BaseException) -> PluginError:
         """Name what went wrong around a call, e.g. a result that lacks its fields, without its words."""
         return error if isinstance(error, PluginError) else PluginError(self.kind, class_name(type(error)))
 
@@ -90,6 +90,9 @@ class Guard:
 
     def call(self, digest: bytes, function: Callable[..., R], *arguments: Any) -> R:
         """Call the plugin for one record, inside `start` and `stop`.
+
+        Whatever it raises is its own, KeyboardInterrupt too: a worker ignores SIGINT, and a command in the
+        foreground ends on it without raising.
 
         Raises:
             Drop: The plugin dropped the record.
@@ -112,7 +115,7 @@ class Guard:
                 watch.since = 0
         except Overrun:
             detail = OVERRUN
-        except (Drop, KeyboardInterrupt):
+        except Drop:
             self._leave()
             raise
         except BaseException as error:
@@ -125,8 +128,8 @@ class Guard:
             raise PluginError(self.kind, detail)
         return result
 
-    def ask(self, question: Callable[..., bool], *arguments: Any) -> bool:
-        """Ask the spec's ``when``, which is the plugin's code too, under the same deadline."""
+    def ask(self, question: Callable[..., R], *arguments: Any) -> R:
+        """Ask what is the plugin's code too, e.g. the spec's ``when``, under the same deadline."""
         watch = self._watch
         watch.fired = False
         try:
@@ -137,8 +140,6 @@ class Guard:
                 watch.since = 0
         except Overrun:
             detail = OVERRUN
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
             detail = class_name(type(error))
         raise PluginError(self.kind, detail)

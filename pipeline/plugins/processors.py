@@ -16,13 +16,14 @@ import orjson
 from headrig import Attributes, Drop, Processor, Record, Verdict
 
 from pipeline.plugins.guard import Guard, PluginError
-from pipeline.plugins.rows import MaskBatch, Row, Wanted, encode, open_record, quarantined, same, write_back
+from pipeline.plugins.rows import MaskBatch, Row, Wanted, encode, parse, quarantined, same, write_back
 
 if TYPE_CHECKING:
     from headrig import Batch
 
 _REASON = re.compile(r"[a-z0-9][a-z0-9_.-]{0,47}")
 _REASONS = 32
+_TEXT = {str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +65,32 @@ class GuardedProcessor:
             Drop: The processor dropped it.
             PluginError: It failed or broke its contract; ``row`` is not to be used any more.
         """
-        given = row.record
-        resource, time_ns = given.resource, given.time_ns
-        before = given.attributes.copy()
+        given = Record(row.body, dict(row.attributes), row.resource, row.time_ns)
         record: Any = self.guard.call(row.digest, self._process, given)
         if type(record) is not Record:
             raise PluginError(self.guard.kind, "not-a-record")
-        if record.resource is not resource or record.time_ns != time_ns:
+        time: Any = record.time_ns
+        # Types first, here and below: comparing with a type of the plugin's own would run its code out here.
+        if record.resource is not row.resource or type(time) is not int or time != row.time_ns:
             raise PluginError(self.guard.kind, "changed-resource-or-time")
         if type(record.attributes) is not dict:
             raise PluginError(self.guard.kind, "attributes-not-a-dict")
-        if record.attributes != before:
-            self._check_attributes(before, record.attributes)
-        self._check_body(row, record)
-        row.record = record
+        # What is checked is a copy, so that a plugin which keeps its record cannot change what is stored.
+        attributes = record.attributes.copy()
+        if not {*map(type, attributes), *map(type, attributes.values())} <= _TEXT:
+            raise PluginError(self.guard.kind, "attributes-not-text")
+        if attributes != row.attributes:
+            self._check_attributes(row.attributes, attributes)
+            row.attributes = attributes
+        self._check_body(row, record.body)
 
     def reason(self, drop: Drop) -> str:
-        """Bound what the plugin may put into a metric label."""
-        reason: Any = drop.reason
-        if not isinstance(reason, str) or not _REASON.fullmatch(reason):
+        """Bound what the plugin may put into a metric label; a `Drop` of its own kind may lack its reason."""
+        try:
+            reason: Any = self.guard.ask(getattr, drop, "reason", None)
+        except PluginError:
+            return "dropped"
+        if type(reason) is not str or not _REASON.fullmatch(reason):
             return "dropped"
         if reason not in self._reasons:
             if len(self._reasons) >= _REASONS:
@@ -90,31 +98,30 @@ class GuardedProcessor:
             self._reasons.add(reason)
         return reason
 
-    def _check_attributes(self, before: dict[str, str], after: dict[Any, Any]) -> None:
-        for name, value in after.items():
-            if type(name) is not str or type(value) is not str or not (_utf8(name) and _utf8(value)):
-                raise PluginError(self.guard.kind, "attributes-not-text")
+    def _check_attributes(self, before: Attributes, after: Attributes) -> None:
+        if not all(_utf8(name) and _utf8(value) for name, value in after.items()):
+            raise PluginError(self.guard.kind, "attributes-not-text")
         if not self._attributes.everything:
             changed = {name for name, _ in before.items() ^ after.items()}
             if not changed <= self._attributes.names:
                 raise PluginError(self.guard.kind, "undeclared-write")
 
-    def _check_body(self, row: Row, record: Record) -> None:
-        body = record.body
+    def _check_body(self, row: Row, body: Any) -> None:
         if type(body) is not dict:
             raise PluginError(self.guard.kind, "body-not-an-object")
         try:
             encoded = encode(body)
         except TypeError:
             raise PluginError(self.guard.kind, "body-not-json") from None
+        row.body = body
         if encoded == row.encoded:
             return
         if not self._body.everything:
-            before = orjson.loads(row.encoded)
-            for name in before.keys() | body.keys():
+            before, after = orjson.loads(row.encoded), orjson.loads(encoded)
+            for name in before.keys() | after.keys():
                 if name in self._body.names:
                     continue
-                if name not in body or name not in before or not same(before[name], body[name]):
+                if name not in after or name not in before or not same(before[name], after[name]):
                     raise PluginError(self.guard.kind, "undeclared-write")
         row.encoded = encoded
 
@@ -171,31 +178,32 @@ class ProcessorRunner:
                 if row is None:
                     row = rows[number] = _open(guard, batch, number)
                 processor.apply(row)
-            except Exception as error:
-                gone[number] = quarantined(batch, number, guard, guard.fault(error))
-                rows.pop(number, None)
             except Drop as drop:
                 reason = processor.reason(drop)
                 gone[number] = Verdict(
                     batch.origin[number], "dropped", reason, guard.kind, len(batch.lines[number])
                 )
                 rows.pop(number, None)
+            except BaseException as error:
+                gone[number] = quarantined(batch, number, guard, guard.fault(error))
+                rows.pop(number, None)
 
 
 def _open(guard: Guard, batch: Batch, number: int) -> Row:
-    record, text = open_record(batch, number)
+    body, text = parse(batch.lines[number])
     try:
-        encoded = encode(record.body)
+        encoded = encode(body)
     except TypeError:
         raise PluginError(guard.kind, "too-deep") from None
-    return Row(number, record, text, encoded, encoded, guard.digest(batch.lines[number]))
+    digest = guard.digest(batch.lines[number])
+    resource, time_ns, attributes = batch.resource, batch.time_ns[number], batch.attributes[number]
+    return Row(resource, time_ns, body, attributes, text, encoded, encoded, digest)
 
 
 def _store(batch: Batch, rows: dict[int, Row]) -> list[int]:
     """Write rows back; returns those with anything new in them.
 
-    Equal attributes become one object again, and a copy: a plugin that kept its record cannot
-    change what was scanned.
+    Equal attributes become one object again.
     """
     changed: list[int] = []
     known: dict[tuple[tuple[str, str], ...], Attributes] = {}
@@ -207,10 +215,8 @@ def _store(batch: Batch, rows: dict[int, Row]) -> list[int]:
             if number not in batch.changed:
                 batch.changed.append(number)
             new = True
-        attributes = row.record.attributes
-        if attributes != batch.attributes[number]:
-            content = tuple(attributes.items())
-            batch.attributes[number] = known.setdefault(content, dict(content))
+        if row.attributes != batch.attributes[number]:
+            batch.attributes[number] = known.setdefault(tuple(row.attributes.items()), row.attributes)
             new = True
         if new:
             changed.append(number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-from headrig import ConfigError, Record, Verdict
+from headrig import Attributes, ConfigError, Record, Verdict
 
 if TYPE_CHECKING:
     from headrig import Batch, Resource
@@ -36,19 +36,22 @@ def encode(value: Any) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A row that some plugin wants.
+    """A row that some processor wants.
 
     Attributes:
-        row: Its place in the batch.
-        record: What plugins see and change.
+        resource, time_ns: As they stay.
+        body: What the next processor sees and may change.
+        attributes: As last checked; no plugin holds this object.
         text: The line is not a JSON object; its body is ``{"message": line}``.
         encoded: The body as last checked.
         pristine: The body as it came.
         digest: Names the record in `Suspects`.
     """
 
-    row: int
-    record: Record
+    resource: Resource
+    time_ns: int
+    body: dict[str, Any]
+    attributes: Attributes
     text: bool
     encoded: bytes
     pristine: bytes

@@ -152,6 +152,26 @@ def set_field(name, value):
     return process
 
 
+class LateExit(int):
+    """A time whose comparison ends the program."""
+
+    def __ne__(self, _other):
+        raise SystemExit(CANARY)
+
+    __hash__ = int.__hash__
+
+
+class LateExitText(str):
+    """An attribute whose comparison ends the program."""
+
+    __slots__ = ()
+
+    def __eq__(self, _other):
+        raise SystemExit(CANARY)
+
+    __hash__ = str.__hash__
+
+
 def cyclic(record):
     record.body["self"] = record.body
     return record
@@ -164,10 +184,12 @@ def cyclic(record):
         (raises_content, "Exception"),
         (raises(SystemExit(CANARY)), "SystemExit"),
         (raises(asyncio.CancelledError(CANARY)), "CancelledError"),
+        (raises(KeyboardInterrupt(CANARY)), "KeyboardInterrupt"),
         (lambda _record: None, "not-a-record"),
         (lambda record: record.body, "not-a-record"),
         (set_field("resource", Resource("other")), "changed-resource-or-time"),
         (set_field("time_ns", 5), "changed-resource-or-time"),
+        (set_field("time_ns", LateExit(5)), "changed-resource-or-time"),
         (lambda r: Record(r.body, r.attributes, Resource("other"), r.time_ns), "changed-resource-or-time"),
         (lambda _record: Record.__new__(Record), "AttributeError"),
         (set_field("body", [1]), "body-not-an-object"),
@@ -179,6 +201,7 @@ def cyclic(record):
         (set_field("attributes", None), "attributes-not-a-dict"),
         (set_field("attributes", {"a": 1}), "attributes-not-text"),
         (set_field("attributes", {"a": "\ud800"}), "attributes-not-text"),
+        (set_field("attributes", {"a": LateExitText("b")}), "attributes-not-text"),
         (set_field("attributes", {"secret": "x"}), "undeclared-write"),
         (set_field("body", {"row": 1, "secret": "x"}), "undeclared-write"),
         (set_field("body", {}), "undeclared-write"),
@@ -240,6 +263,59 @@ def test_drop_is_a_verdict_with_a_bounded_reason(watch):
     assert {verdict.kind for verdict in batch.verdicts} == {"dropped"}
     assert found[:3] == ["health-check", "dropped", "dropped"]
     assert len(set(found)) == 33
+
+
+class Mute(Drop):
+    """A drop that forgot its reason."""
+
+    def __init__(self):
+        pass
+
+
+class Loud(Drop):
+    """A drop whose reason cannot be read."""
+
+    def __init__(self):
+        pass
+
+    @property
+    def reason(self):
+        raise SystemExit(CANARY)
+
+
+@pytest.mark.parametrize("drop", [Mute, Loud])
+def test_a_drop_without_a_usable_reason_is_just_dropped(watch, drop):
+    """What a plugin's own kind of `Drop` lacks fails no batch."""
+    batch = make_batch([{"n": 0}, {"n": 1}])
+
+    def process(record):
+        if record.body["n"]:
+            raise drop
+        return record
+
+    run(batch, guarded(watch, process))
+
+    assert [(verdict.origin, verdict.kind, verdict.reason) for verdict in batch.verdicts] == [
+        (1, "dropped", "dropped")
+    ]
+
+
+@pytest.mark.parametrize("late", ["text", ["no text"]])
+def test_attributes_that_a_plugin_keeps_are_not_what_is_stored(watch, late):
+    """What it writes into the attributes of an earlier record, declared or not, changes nothing."""
+    kept = []
+
+    def process(record):
+        for attributes in kept:
+            attributes["late"] = late
+        kept.append(record.attributes)
+        return record
+
+    batch = make_batch([{"n": 0}, {"n": 1}, {"n": 2}])
+    run(batch, guarded(watch, process, writes=()), guarded(watch, lambda record: record, kind="next"))
+
+    assert batch.verdicts == []
+    assert batch.attributes == [{}, {}, {}]
 
 
 def test_rows_are_renumbered_when_others_leave(watch):

@@ -26,6 +26,8 @@ log = logging.getLogger("headrig.supervisor")
 
 SILENCE_MS = 10_000
 """A worker without a heartbeat for so long is killed."""
+UNUSABLE = 64
+"""Exit code of a child that cannot start with this configuration."""
 _BACKOFF_SECONDS = (0.0, 0.05, 0.25, 1.0, 2.0, 5.0)
 _STABLE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -40,6 +42,7 @@ class Child:
         name: ``audit`` or ``w0``, ``w1``…
         run: What it does; its return value is the exit code.
         worker: Its number, or None for the audit process.
+        proven: It could start: a later failure to start again may pass, e.g. what a plugin needs is away.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Child:
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
+    proven: bool = False
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,9 +90,10 @@ class Supervisor:
         self._shared = shared
         self._lost = lost
         self._drain = drain_seconds
+        self._unusable = False
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; return the exit code."""
+        """Run until SIGTERM or SIGINT, or until a child says that the configuration is not usable; return the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         gc.collect()
         gc.freeze()
@@ -99,6 +104,9 @@ class Supervisor:
             if caught is not None and caught.si_signo in (signal.SIGTERM, signal.SIGINT):
                 return self._stop()
             self._reap()
+            if self._unusable:
+                self._stop()
+                return UNUSABLE
             self._kill_silent()
             now = time.monotonic()
             for child in self._children:
@@ -131,12 +139,17 @@ class Supervisor:
     def _died(self, child: Child, status: int) -> None:
         now = time.monotonic()
         child.pid = 0
-        child.failures = 0 if now - child.started > _STABLE_SECONDS else child.failures + 1
+        stable = now - child.started > _STABLE_SECONDS
+        child.failures = 0 if stable else child.failures + 1
         wait = _BACKOFF_SECONDS[min(child.failures, len(_BACKOFF_SECONDS) - 1)]
         child.due = now + wait
         if child.worker is not None:
             self._shared.clear(child.worker, _now_ms())
         code = os.waitstatus_to_exitcode(status)
+        child.proven |= stable and code != UNUSABLE
+        if code == UNUSABLE and not child.proven:
+            self._unusable = True
+            return
         log.warning(
             "a process ended and is started again",
             extra={"data": {"child": child.name, "exit_code": code, "restart_in_seconds": wait}},
@@ -203,7 +216,7 @@ def _become(child: Child, parent: int) -> None:
         code = child.run()
     except ConfigError as error:
         log.error("cannot start", extra={"data": {"child": child.name, "why": str(error)}})
-        code = 64
+        code = UNUSABLE
     except BaseException:
         log.exception("a process crashed", extra={"data": {"child": child.name}})
     finally:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +24,8 @@ from pipeline.app.paths import Paths
 from pipeline.app.wiring import Blueprint
 from pipeline.cli.options import ConfigOption, settings_from
 from pipeline.flow.timestamps import parse_time
+from pipeline.plugins import Running
+from pipeline.telemetry import log_to_stderr
 
 _BLOCK = 1000
 
@@ -31,12 +37,37 @@ def blueprint_of(config: Path | None) -> Iterator[Blueprint]:
     with tempfile.TemporaryDirectory(prefix="headrig-") as directory:
         paths = Paths(Path(directory))
         paths.make()
-        yield Blueprint(settings, paths)
+        with _ending_on_interrupt(directory):
+            yield Blueprint(settings, paths)
+
+
+@contextmanager
+def _ending_on_interrupt(directory: str) -> Iterator[None]:
+    """Let ^C end the command at once: raised in a plugin's call, it would count as the plugin's own."""
+
+    def end(_number: int, _frame: object) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@asynccontextmanager
+async def _running(blueprint: Blueprint) -> AsyncIterator[Running]:
+    """Make and enter the configured plugins, as a worker does; leave them at the end."""
+    log_to_stderr("command", "WARNING")  # what a plugin logs goes the way it goes in a worker
+    async with blueprint.plugins.running(blueprint.host) as plugins:
+        yield plugins
 
 
 def check(config: ConfigOption = None) -> int:
     """Validate configuration, rule packs and plugins; say what is wrong and where."""
     with blueprint_of(config) as blueprint:
+        asyncio.run(_start_once(blueprint))
         settings = blueprint.settings
         sinks = [
             *(["loki"] if settings.sinks.loki else []),
@@ -45,6 +76,11 @@ def check(config: ConfigOption = None) -> int:
         print(f"ok: listens on {settings.listen}, {settings.workers} workers, data in {settings.data}")
         print(f"    sinks: {', '.join(sinks)}; tokens: {len(settings.tokens) or 'none, loopback only'}")
     return 0
+
+
+async def _start_once(blueprint: Blueprint) -> None:
+    async with _running(blueprint) as plugins:
+        blueprint.stages(plugins)
 
 
 def test(
@@ -69,30 +105,34 @@ def explain(
 
     Example: headrig explain '{"service":"checkout","event":"user.login","user":"alice","password":"hunter2"}'
     """
-    console = Console(highlight=False, soft_wrap=True)
     with blueprint_of(config) as blueprint:
-        for text in [line] if line is not None else (raw.rstrip("\n") for raw in sys.stdin):
-            _explain_line(console, blueprint, text)
+        lines = [line] if line is not None else (raw.rstrip("\n") for raw in sys.stdin)
+        asyncio.run(_explain_lines(blueprint, lines))
     return 0
 
 
-def _explain_line(console: Console, blueprint: Blueprint, text: str) -> None:
-    steps: list[tuple[str, dict[str, Any]]] = []
+async def _explain_lines(blueprint: Blueprint, lines: Iterable[str]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+
+    def show(stage: str, state: dict[str, Any]) -> None:
+        console.print(f"[bold]{stage:<11}[/bold]", end=" ")
+        console.print(orjson.dumps(state).decode(), markup=False)
 
     def observe(stage: str, batch: Batch) -> None:
         steps.append((stage, _state(batch)))
 
-    batch = blueprint.stages(observe=observe).run(raw_line(blueprint, text.encode("utf-8", "replace")))
-    for stage, state in steps:
-        console.print(f"[bold]{stage:<9}[/bold]", end=" ")
-        console.print(orjson.dumps(state).decode(), markup=False)
-    fragments = blueprint.streams().encode(batch)
-    if fragments is not None:
-        stream = orjson.loads(fragments.data)
-        console.print("[bold]loki     [/bold]", end=" ")
-        console.print(
-            orjson.dumps({"labels": stream["stream"], "time": stream["values"][0][0]}).decode(), markup=False
-        )
+    steps: list[tuple[str, dict[str, Any]]] = []
+    async with _running(blueprint) as plugins:
+        stages = blueprint.stages(plugins, observe)
+        for line in lines:
+            steps.clear()
+            batch = stages.run(raw_line(blueprint, line.encode("utf-8", "replace")))
+            for stage, state in steps:  # shown once all went well
+                show(stage, state)
+            fragments = blueprint.streams().encode(batch)
+            if fragments is not None:
+                stream = orjson.loads(fragments.data)
+                show("loki", {"labels": stream["stream"], "time": stream["values"][0][0]})
 
 
 def _state(batch: Batch) -> dict[str, Any]:
@@ -149,9 +189,19 @@ def mask(
 
     Example: journalctl -o cat | headrig mask
     """
+    with blueprint_of(config) as blueprint:
+        refused = asyncio.run(_mask_lines(blueprint, json_strings=json_strings))
+    if refused:
+        print(f"headrig: {refused} lines could not be scanned completely and were withheld", file=sys.stderr)
+    return 0
+
+
+async def _mask_lines(blueprint: Blueprint, *, json_strings: bool) -> int:
+    """Filter standard input with our detectors and the configured ones; return how many lines were withheld."""
     refused = 0
     out = sys.stdout.buffer
-    with blueprint_of(config) as blueprint:
+    async with _running(blueprint) as plugins:
+        blueprint.stages(plugins)  # gives masking the detectors
         masker = blueprint.made["mask"]
         for block in _blocks(sys.stdin.buffer):
             lines = [_unwrap(line) if json_strings else line for line in block]
@@ -160,9 +210,7 @@ def mask(
                 text = b"[headrig: not scanned]" if masked is None else masked
                 out.write((orjson.dumps(text.decode()) if json_strings else text) + b"\n")
             out.flush()
-    if refused:
-        print(f"headrig: {refused} lines could not be scanned completely and were withheld", file=sys.stderr)
-    return 0
+    return refused
 
 
 def _mask_block(masker: Any, blueprint: Blueprint, lines: list[bytes]) -> list[bytes | None]:

@@ -158,9 +158,9 @@ class ProcessorRunner:
             kept = [row for row in range(len(batch)) if row not in gone]
             place = {old: new for new, old in enumerate(kept)}
             batch.keep(kept)
-            changed = [place[row] for row in changed]
+            changed = {place[row]: known for row, known in changed.items()}
         if changed:
-            self._mask_batch(batch, changed)
+            self._mask_batch(batch, list(changed), list(changed.values()))
 
     @staticmethod
     def _pass(
@@ -200,12 +200,12 @@ def _open(guard: Guard, batch: Batch, number: int) -> Row:
     return Row(resource, time_ns, body, attributes, text, encoded, encoded, digest)
 
 
-def _store(batch: Batch, rows: dict[int, Row]) -> list[int]:
-    """Write rows back; returns those with anything new in them.
+def _store(batch: Batch, rows: dict[int, Row]) -> dict[int, Attributes]:
+    """Write rows back; returns those with anything new in them, with their attributes of before.
 
     Equal attributes become one object again.
     """
-    changed: list[int] = []
+    changed: dict[int, Attributes] = {}
     known: dict[tuple[tuple[str, str], ...], Attributes] = {}
     for number, row in rows.items():
         new = False
@@ -215,11 +215,12 @@ def _store(batch: Batch, rows: dict[int, Row]) -> list[int]:
             if number not in batch.changed:
                 batch.changed.append(number)
             new = True
-        if row.attributes != batch.attributes[number]:
+        before = batch.attributes[number]
+        if row.attributes != before:
             batch.attributes[number] = known.setdefault(tuple(row.attributes.items()), row.attributes)
             new = True
         if new:
-            changed.append(number)
+            changed[number] = before
     return changed
 
 

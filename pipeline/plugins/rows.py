@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import orjson
@@ -22,7 +22,13 @@ _LONG_NUMBER = re.compile(rb"\d{17}")
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NO_FIELDS: Mapping[str, Any] = {}
 
-MaskBatch = Callable[["Batch", list[int]], None]
+
+class MaskBatch(Protocol):
+    """`MaskStage.mask_batch`."""
+
+    def __call__(self, batch: Batch, rows: list[int], known: Sequence[Attributes] = (), /) -> None:
+        """Scan rows again, but for attributes that are as in ``known``."""
+        ...
 
 
 def encode(value: Any) -> bytes:

@@ -11,7 +11,7 @@ import difflib
 import hmac
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +114,12 @@ class Masker:
         if bad:
             failed.update({row: FAILED for row, place in enumerate(places) if place in bad})
 
-    def mask_batch(self, batch: Batch, rows: list[int], /) -> None:
-        """Scan rows again; a row that fails leaves the batch with a verdict."""
+    def mask_batch(self, batch: Batch, rows: list[int], known: Sequence[Attributes] = (), /) -> None:
+        """Scan rows again; a row that fails leaves the batch with a verdict.
+
+        Attributes that ``known`` has for the row with the same value are not scanned: stages of ours set
+        them, and what an operator wrote must read alike on every row.
+        """
         lines = [batch.lines[row] for row in rows]
         masked, failed = self._mask_rows(lines, b"\n".join(lines), None)
         changed = set(batch.changed)
@@ -126,14 +130,18 @@ class Masker:
             batch.masked.update(masked.found[place])
         batch.changed = sorted(changed)
         bad = {rows[place]: reason for place, reason in failed.items()}
-        memo: dict[int, Attributes] = {}
-        for row in rows:
+        memo: dict[tuple[int, int], Attributes] = {}
+        for row, old in zip(rows, known or repeat(self._empty), strict=False):
             attributes = batch.attributes[row]
+            key = id(attributes), id(old)
             try:
-                if id(attributes) not in memo:
-                    memo[id(attributes)], found = mask_attributes(attributes, self._mask_one)
+                if key not in memo:
+                    new = {name: value for name, value in attributes.items() if old.get(name) != value}
+                    masked_new, found = mask_attributes(new, self._mask_one)
                     batch.masked.update(found)
-                batch.attributes[row] = memo[id(attributes)]
+                    kept = {name: value for name, value in attributes.items() if name not in new}
+                    memo[key] = {**kept, **masked_new} if found else attributes
+                batch.attributes[row] = memo[key]
             except Exception:
                 bad[row] = FAILED
         if bad:

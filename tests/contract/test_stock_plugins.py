@@ -61,7 +61,7 @@ async def test_examples_work_on_a_batch(plugins: Plugins) -> None:
     fields = {name: name for name in plugins.fields}
 
     async with plugins.running(FakeHost(fields=fields)) as running:
-        processors = running.processor_runner(lambda _batch, _rows: None)
+        processors = running.processor_runner(lambda _batch, _rows, _known: None)
         classifiers = running.classifier_runner(lambda _batch, _rows: None)
         assert processors is not None
         assert classifiers is not None

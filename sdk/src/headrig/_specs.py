@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     import logging
 
-    from headrig._batch import Batch, Resource
+    from headrig._batch import Attributes, Batch, Resource
     from headrig._raw import RawBatch
     from headrig._record import Classification, Record, Span
 
@@ -66,8 +66,14 @@ class MaskStage(Protocol):
         """Mask every line; what was not completely scanned leaves with a verdict ``unscanned``."""
         ...
 
-    def mask_batch(self, batch: Batch, rows: list[int], /) -> None:
-        """Scan again rows whose line or attributes a plugin changed."""
+    def mask_batch(self, batch: Batch, rows: list[int], known: Sequence[Attributes] = (), /) -> None:
+        """Scan again rows whose line or attributes a plugin changed.
+
+        Args:
+            batch: Changed in place.
+            rows: Rows of the batch.
+            known: For each of these rows, attributes that need no scan where they did not change.
+        """
         ...
 
 

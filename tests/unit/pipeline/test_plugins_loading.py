@@ -303,7 +303,7 @@ async def test_plugins_are_entered_run_and_left(catalog, site):
         ((spec, detector),) = running.detectors
         found = list(detector.find("x"))
         for runner in (
-            running.processor_runner(lambda _b, _r: None),
+            running.processor_runner(lambda _b, _r, _k: None),
             running.classifier_runner(lambda _b, _r: None),
         ):
             assert runner is not None
@@ -321,7 +321,7 @@ async def test_no_plugins_cost_nothing(catalog):
     before = signal.getsignal(signal.SIGALRM)
 
     async with Plugins().running(FakeHost()) as running:
-        assert running.processor_runner(lambda _b, _r: None) is None
+        assert running.processor_runner(lambda _b, _r, _k: None) is None
         assert running.classifier_runner(lambda _b, _r: None) is None
         assert running.detectors == []
         assert signal.getsignal(signal.SIGALRM) == before

@@ -41,8 +41,15 @@ def guarded(
 
 def run(batch, *processors):
     """Run, and return the rows that were masked again."""
+    return [row for row, _ in run_with_known(batch, *processors)]
+
+
+def run_with_known(batch, *processors):
+    """Run, and return the rows that were masked again with what masking is told to leave as it is."""
     masked = []
-    ProcessorRunner(list(processors), lambda _batch, rows: masked.append(rows)).run(batch)
+    ProcessorRunner(
+        list(processors), lambda _batch, rows, known: masked.append(list(zip(rows, known, strict=True)))
+    ).run(batch)
     assert len(masked) <= 1
     return masked[0] if masked else []
 
@@ -328,10 +335,30 @@ def test_rows_are_renumbered_when_others_leave(watch):
         return record
 
     batch = make_batch([{"n": 0}, {"n": 1}])
-    masked = run(batch, guarded(watch, process))
+    batch.attributes = [{}, {"team": "x"}]
+    masked = run_with_known(batch, guarded(watch, process))
 
-    assert masked == batch.changed == [0]
+    assert masked == [(0, {"team": "x"})]
+    assert batch.changed == [0]
     assert batch.lines == [b'{"n":1,"seen":true}']
+
+
+def test_masking_is_told_what_no_processor_wrote(watch):
+    """The attributes of before all processors, not of before the last one."""
+
+    def setting(name, value):
+        def process(record):
+            record.attributes[name] = value
+            return record
+
+        return process
+
+    batch = make_batch([{}, {}])
+    batch.attributes = [{"owner": "o"}, {"owner": "o", "a": "1", "b": "2"}]
+    known = run_with_known(batch, guarded(watch, setting("a", "1")), guarded(watch, setting("b", "2")))
+
+    assert known == [(0, {"owner": "o"})]
+    assert batch.attributes == [{"owner": "o", "a": "1", "b": "2"}] * 2
 
 
 def test_later_processor_sees_what_an_earlier_one_wrote(watch):

@@ -255,6 +255,20 @@ def test_changed_rows_are_scanned_again(masker):
     assert [verdict.origin for verdict in out.verdicts] == [1]
 
 
+def test_attributes_known_before_are_left_as_they_are(masker):
+    """Of a changed row only new and changed attributes are scanned; what the operator wrote stays."""
+    known = {"owner": "payments-oncall@example.com", "team": "payments", "contact": "x"}
+    out = masker.mask(raw(b'{"a":1}', b'{"a":2}', b'{"a":3}'))
+    out.attributes[0] = same = dict(known)
+    out.attributes[1] = {**known, "contact": "bob@example.org", "bob@example.org": "1"}
+    out.attributes[2] = {**known, "owner": "payments-oncall@example.com!", "team": known["owner"]}
+    masker.mask_batch(out, [0, 1, 2], [known] * 3)
+    assert out.attributes[0] is same
+    assert out.attributes[1] == {**known, "contact": "[redacted:email]", "[redacted:email]": "1"}
+    assert out.attributes[2] == {**known, "owner": "[redacted:email]!", "team": "[redacted:email]"}
+    assert out.masked == {"email": 4}
+
+
 class Badge:
     """Finds staff badges."""
 

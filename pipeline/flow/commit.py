@@ -212,6 +212,9 @@ class PartBuilder:
         request.verdicts.append(verdict)
         if verdict.kind != "quarantined":
             return
+        # Here, because only the line as received tells what masking made alike, or a plugin changed.
+        line = raw.lines[origin]
+        verdict.size, verdict.digest = len(line), hmac.digest(self._key, line, "sha256")
         part.unscanned.append(verdict)
         name, digest = self._event_id(resource.tenant, "", request.bid, verdict.origin)
         data = self._leaves.unscanned(

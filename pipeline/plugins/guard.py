@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from hashlib import blake2b
 from time import monotonic_ns
@@ -75,10 +74,6 @@ class Guard:
     def fault(self, error: BaseException) -> PluginError:
         """Name what went wrong around a call, e.g. a result that lacks its fields, without its words."""
         return error if isinstance(error, PluginError) else PluginError(self.kind, class_name(type(error)))
-
-    def seal(self, data: bytes) -> bytes:
-        """HMAC-SHA-256 of a record that is quarantined."""
-        return hmac.digest(self._key, data, "sha256")
 
     def call_dropless(self, digest: bytes, function: Callable[..., R], *arguments: Any) -> R:
         """Call a plugin that may not drop: for it `Drop` is a fault like any other."""

@@ -143,8 +143,5 @@ class Wanted:
 
 
 def quarantined(batch: Batch, row: int, guard: Guard, fault: PluginError) -> Verdict:
-    """Make the verdict of a row a plugin failed on: size and HMAC, nothing of its content."""
-    line = batch.lines[row]
-    return Verdict(
-        batch.origin[row], "quarantined", f"plugin:{guard.kind}", fault.detail, len(line), guard.seal(line)
-    )
+    """Make the verdict of a row a plugin failed on; size and HMAC are added where the line as received is known."""
+    return Verdict(batch.origin[row], "quarantined", f"plugin:{guard.kind}", fault.detail)

@@ -41,7 +41,8 @@ class Verdict:
         reason: A short word, used as a metric label; never content.
         detail: The limit or rule, for the answer; never content.
         size: Bytes of the line.
-        digest: HMAC-SHA-256 of the line as received, where it is quarantined; else empty.
+        digest: HMAC-SHA-256 of the line as received, where it is quarantined; else empty. For a row a plugin
+            failed on the flow adds it, with the size.
     """
 
     origin: int

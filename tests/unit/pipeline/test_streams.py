@@ -92,6 +92,21 @@ def test_values_over_the_caps_move_to_metadata_and_are_counted():
     assert streams.demoted == 2
 
 
+def test_a_value_over_the_length_is_no_label_however_few_there_are():
+    """Length is counted in bytes; a value of exactly that length is a label."""
+    streams, heads = make(max_value_bytes=8)
+    values = ["abcdefgh", "abcdefghi", "éééé", "ééééé"]
+    found = streams_of(streams.encode(batch(heads, [orjson.dumps({"service": value}) for value in values])))
+
+    assert [(one["stream"]["service_name"], one["values"][0][2]) for one in found] == [
+        ("abcdefgh", {}),
+        ("unknown_service", {"service_name": "abcdefghi"}),
+        ("éééé", {}),
+        ("unknown_service", {"service_name": "ééééé"}),
+    ]
+    assert streams.demoted == 2
+
+
 def test_a_field_that_is_an_object_is_no_label():
     """Odd values fail no row."""
     streams, heads = make()

@@ -87,7 +87,7 @@ class Blueprint:
             max_values=settings.labels.max_values,
         )
         specs = load_stages()
-        self.plugins = Plugins.load(settings.plugins)
+        self.plugins = Plugins.load(settings.plugins, line_bytes=settings.limits.line)
         sections: dict[str, Mapping[str, Any]] = {
             "mask": self._masking(),
             "enrich": settings.enrichment,

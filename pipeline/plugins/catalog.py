@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import TypeVar
 
 from headrig import ConfigError
+from headrig._limits import KIND
 
 STAGES = "headrig.stages"
 DETECTORS = "headrig.detectors"
@@ -22,7 +23,6 @@ CLASSIFIERS = "headrig.classifiers"
 
 _OURS = "headrig"
 _PRIVATE = re.compile(r"^(pipeline|processors)(?:/|\.py\b|$)", re.MULTILINE)
-_KIND = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 S = TypeVar("S")
 
@@ -91,7 +91,7 @@ class Catalog:
                 f"{point.value} of distribution {name} is not a {spec_type.__name__}", path=path
             )
         declared = getattr(spec, "kind", None)
-        if declared != kind or not _KIND.fullmatch(kind):
+        if declared != kind or not re.fullmatch(KIND, kind):
             raise ConfigError(
                 f"{point.value} of distribution {name} declares kind {declared!r}; the entry point's name and "
                 "the spec's kind must be the same lower_snake word of at most 41 characters",

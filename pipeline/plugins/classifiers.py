@@ -11,13 +11,12 @@ from typing import Any
 
 import orjson
 from headrig import AuditEvent, Batch, Classification, Classifier, Verdict
+from headrig._limits import OUTCOMES, RULE_CHARACTERS
 
 from pipeline.plugins.guard import Guard, PluginError
 from pipeline.plugins.rows import MaskBatch, Wanted, encode, open_record, quarantined
 
-_OUTCOMES = ("success", "failure", "unknown")
 _TEXTS = ("rule", "actor", "target", "action", "outcome")
-_LONGEST_RULE = 200
 _UNSCANNED = "verdict-unscanned"
 
 
@@ -54,8 +53,8 @@ class GuardedClassifier:
         right = (
             all(type(number) is int and 0 <= number < 2**31 for number in numbers)
             and all(type(word) is str for word in words.values())
-            and 0 < len(verdict.rule) <= _LONGEST_RULE
-            and verdict.outcome in _OUTCOMES
+            and 0 < len(verdict.rule) <= RULE_CHARACTERS
+            and verdict.outcome in OUTCOMES
             and type(verdict.ocsf) is dict
         )
         if not right:
@@ -150,4 +149,4 @@ class ClassifierRunner:
 
 def _still_words(said: dict[str, Any]) -> bool:
     """A verdict whose very rule or outcome was masked cannot be trusted."""
-    return said["outcome"] in _OUTCOMES and all(type(said[name]) is str for name in _TEXTS)
+    return said["outcome"] in OUTCOMES and all(type(said[name]) is str for name in _TEXTS)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from headrig import Detector, Span
+from headrig._limits import LABEL_CHARACTERS
 
 from pipeline.plugins.guard import PluginError
 
 if TYPE_CHECKING:
     from pipeline.plugins.guard import Guard
-
-_LONGEST_LABEL = 64
 
 
 class GuardedDetector:
@@ -57,7 +56,7 @@ def _broken(span: Any, size: int) -> str:
         return "not-a-span"
     if not 0 <= start < end <= size:
         return "span-out-of-range"
-    return "" if type(label) is str and len(label) <= _LONGEST_LABEL else "bad-label"
+    return "" if type(label) is str and len(label) <= LABEL_CHARACTERS else "bad-label"
 
 
 def _listing(find: Callable[[str], Iterable[Span]]) -> Callable[[str], list[Span]]:

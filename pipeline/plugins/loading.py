@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headrig import ClassifierSpec, ConfigError, Detector, DetectorSpec, ProcessorSpec, StageSpec
+from headrig._limits import LINE_BYTES
 
 from pipeline.plugins import catalog as groups
 from pipeline.plugins.catalog import Catalog
@@ -63,14 +64,25 @@ class Configured(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """The configured plugins, each list in configured order."""
+    """The configured plugins, each list in configured order.
+
+    Attributes:
+        line_bytes: Longest line a processor may make.
+    """
 
     detectors: tuple[Configured[DetectorSpec[Any]], ...] = ()
     processors: tuple[Configured[ProcessorSpec[Any]], ...] = ()
     classifiers: tuple[Configured[ClassifierSpec[Any]], ...] = ()
+    line_bytes: int = LINE_BYTES
 
     @classmethod
-    def load(cls, section: Mapping[str, Any] | PluginsSection, catalog: Catalog | None = None) -> Plugins:
+    def load(
+        cls,
+        section: Mapping[str, Any] | PluginsSection,
+        catalog: Catalog | None = None,
+        *,
+        line_bytes: int = LINE_BYTES,
+    ) -> Plugins:
         """Import what the section ``plugins`` names and check its values; nothing else is imported.
 
         Raises:
@@ -85,6 +97,7 @@ class Plugins:
             _load(catalog, groups.DETECTORS, wanted.detectors, DetectorSpec, numbers),
             _load(catalog, groups.PROCESSORS, wanted.processors, ProcessorSpec, numbers),
             _load(catalog, groups.CLASSIFIERS, wanted.classifiers, ClassifierSpec, numbers),
+            line_bytes,
         )
 
     @property
@@ -118,7 +131,7 @@ class Plugins:
                 spec = processor.spec
                 wanted = Wanted(spec.reads, spec.when, host.fields)
                 guard = _guard(processor, host, watch, slot)
-                running.processors.append(GuardedProcessor(made, guard, wanted, spec.writes))
+                running.processors.append(GuardedProcessor(made, guard, wanted, spec.writes, self.line_bytes))
             for classifier in self.classifiers:
                 made = await _make(classifier, host, stack)
                 wanted = Wanted(classifier.spec.reads, classifier.spec.when, host.fields)

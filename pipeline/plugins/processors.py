@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from headrig import Attributes, Drop, Processor, Record, Verdict
+from headrig._limits import ATTRIBUTE_BYTES, ATTRIBUTES, DROP_REASON, DROP_REASONS, LINE_BYTES
 
 from pipeline.plugins.guard import Guard, PluginError
 from pipeline.plugins.rows import MaskBatch, Row, Wanted, encode, parse, quarantined, same, write_back
@@ -21,8 +22,6 @@ from pipeline.plugins.rows import MaskBatch, Row, Wanted, encode, parse, quarant
 if TYPE_CHECKING:
     from headrig import Batch
 
-_REASON = re.compile(r"[a-z0-9][a-z0-9_.-]{0,47}")
-_REASONS = 32
 _TEXT = {str}
 
 
@@ -48,14 +47,23 @@ class GuardedProcessor:
         guard: Its door.
         wanted: Which rows it wants.
         writes: As the spec declares.
+        line_bytes: Longest line it may make.
     """
 
-    def __init__(self, processor: Processor, guard: Guard, wanted: Wanted, writes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        guard: Guard,
+        wanted: Wanted,
+        writes: tuple[str, ...],
+        line_bytes: int = LINE_BYTES,
+    ) -> None:
         self.guard = guard
         self.wanted = wanted
         self._process = processor.process
         self._body = Writes.of(writes, "body")
         self._attributes = Writes.of(writes, "attributes")
+        self._line_bytes = line_bytes
         self._reasons: set[str] = set()
 
     def apply(self, row: Row) -> None:
@@ -90,17 +98,21 @@ class GuardedProcessor:
             reason: Any = self.guard.ask(getattr, drop, "reason", None)
         except PluginError:
             return "dropped"
-        if type(reason) is not str or not _REASON.fullmatch(reason):
+        if type(reason) is not str or not re.fullmatch(DROP_REASON, reason):
             return "dropped"
         if reason not in self._reasons:
-            if len(self._reasons) >= _REASONS:
+            if len(self._reasons) >= DROP_REASONS:
                 return "dropped"
             self._reasons.add(reason)
         return reason
 
     def _check_attributes(self, before: Attributes, after: Attributes) -> None:
-        if not all(_utf8(name) and _utf8(value) for name, value in after.items()):
-            raise PluginError(self.guard.kind, "attributes-not-text")
+        try:
+            size = len("".join((*after, *after.values())).encode())
+        except UnicodeEncodeError:  # a lone surrogate
+            raise PluginError(self.guard.kind, "attributes-not-text") from None
+        if size > ATTRIBUTE_BYTES or len(after) > ATTRIBUTES:
+            raise PluginError(self.guard.kind, "too-large")
         if not self._attributes.everything:
             changed = {name for name, _ in before.items() ^ after.items()}
             if not changed <= self._attributes.names:
@@ -116,6 +128,10 @@ class GuardedProcessor:
         row.body = body
         if encoded == row.encoded:
             return
+        if len(encoded) > self._line_bytes and (
+            not row.text or len(write_back(b"", encoded, text=True)) > self._line_bytes
+        ):
+            raise PluginError(self.guard.kind, "too-large")
         if not self._body.everything:
             before, after = orjson.loads(row.encoded), orjson.loads(encoded)
             for name in before.keys() | after.keys():
@@ -222,8 +238,3 @@ def _store(batch: Batch, rows: dict[int, Row]) -> dict[int, Attributes]:
         if new:
             changed[number] = before
     return changed
-
-
-def _utf8(text: str) -> bool:
-    """Lone surrogates cannot be stored."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

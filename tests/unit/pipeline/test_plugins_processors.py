@@ -32,11 +32,21 @@ def watch():
 
 
 def guarded(
-    watch, process, *, writes=("attributes.*", "body.*"), kind="planted", when=None, reads=(), deadline_ms=50
+    watch,
+    process,
+    *,
+    writes=("attributes.*", "body.*"),
+    kind="planted",
+    when=None,
+    reads=(),
+    deadline_ms=50,
+    **limits,
 ):
     guard = Guard(kind, 1, deadline_ms * 1_000_000, KEY, watch=watch, slot=None)
     fields = {name: f"f_{name}" for name in reads}
-    return GuardedProcessor(SimpleNamespace(process=process), guard, Wanted(reads, when, fields), writes)
+    return GuardedProcessor(
+        SimpleNamespace(process=process), guard, Wanted(reads, when, fields), writes, **limits
+    )
 
 
 def run(batch, *processors):
@@ -130,6 +140,30 @@ def test_plain_text_stays_text_while_it_is_only_a_message(watch, change, expecte
     assert batch.lines == [expected]
 
 
+@pytest.mark.parametrize(
+    ("line", "message", "left"),
+    [
+        ("text", "\n" * 900, 1),  # as JSON it would be longer
+        ("text", "é" * 501, 0),
+        ({"message": "x"}, "x" * 900, 1),
+        ({"message": "x"}, "\n" * 900, 0),
+        ("x" * 2000, "x" * 2000, 1),  # it came so
+    ],
+)
+def test_the_operators_limit_of_a_line_holds_for_what_a_processor_makes(watch, line, message, left):
+    """What counts is the line that would be stored, and only if a processor changed it."""
+    batch = make_batch([line])
+
+    def process(record):
+        record.body["message"] = message
+        return record
+
+    run(batch, guarded(watch, process, line_bytes=1000))
+
+    assert len(batch) == left
+    assert [verdict.detail for verdict in batch.verdicts] == ["too-large"] * (1 - left)
+
+
 def test_numbers_beyond_a_double_keep_their_digits():
     """Re-encoding keeps the bytes of long numbers in fields that did not change."""
     line = b'{"big":123456789012345678901234567890, "x":0.12345678901234567890, "b":1}'
@@ -209,6 +243,9 @@ def cyclic(record):
         (set_field("attributes", {"a": 1}), "attributes-not-text"),
         (set_field("attributes", {"a": "\ud800"}), "attributes-not-text"),
         (set_field("attributes", {"a": LateExitText("b")}), "attributes-not-text"),
+        (set_field("attributes", {"ok": "é" * 25_000}), "too-large"),
+        (set_field("attributes", {f"a{n}": "" for n in range(101)}), "too-large"),
+        (set_field("body", {"row": 1, "ok": "x" * 300_000}), "too-large"),
         (set_field("attributes", {"secret": "x"}), "undeclared-write"),
         (set_field("body", {"row": 1, "secret": "x"}), "undeclared-write"),
         (set_field("body", {}), "undeclared-write"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from headrig import ConfigError
+from headrig._limits import LINE_BYTES
 
 from pipeline.settings import Settings, load
 
@@ -26,6 +27,7 @@ def test_the_annotated_default_is_the_default():
     defaults = load(None, {}).model_dump(exclude={"config_dir", "masking", "enrichment", "classification"})
 
     assert shipped == defaults
+    assert defaults["limits"]["line"] == LINE_BYTES  # what plugin authors test against
 
 
 def test_every_setting_is_in_the_annotated_default():

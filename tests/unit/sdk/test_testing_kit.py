@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,58 @@ async def is_async(record):
     return record
 
 
+def prints(record):
+    print(record.body)
+    return record
+
+
+def starts_a_thread(record):
+    threading.Thread(target=lambda: None).start()
+    return record
+
+
+def exits(record):
+    if record.body.get("level") == "plain":
+        raise SystemExit
+    return record
+
+
+def bloats(record):
+    record.body["copy"] = "a" * 1_000_000
+    return record
+
+
+def bloats_attributes(record):
+    record.attributes["copy"] = "é" * 25_000
+    return record
+
+
+def sets_too_many(record):
+    record.attributes.update((f"a{n}", "") for n in range(101))
+    return record
+
+
+class Mute(Drop):
+    def __init__(self):
+        pass
+
+
+def drops_without_reason(record):
+    if record.body.get("level") == "plain":
+        raise Mute
+    return record
+
+
+def drops_with_content(record):
+    if isinstance(record.body.get("user"), str):
+        raise Drop(record.body["user"])
+    return record
+
+
+def drops_for_many_reasons(record):
+    raise Drop(f"size-{len(repr(record.body))}")
+
+
 @pytest.mark.parametrize(
     ("process", "writes", "sentence"),
     [
@@ -181,6 +234,15 @@ async def is_async(record):
         (opens_null, None, r"did I/O \(open\)"),
         (waits, None, r"did I/O \(it waited\)"),
         (is_async, None, "process is asynchronous"),
+        (prints, None, r"did I/O \(it printed\)"),
+        (starts_a_thread, None, r"did I/O \(it started a thread\)"),
+        (exits, None, "raised SystemExit on"),
+        (bloats, None, "a line of 1[0-9]{6} bytes .* at most 262144"),
+        (bloats_attributes, None, "[0-9] attributes of 5[0-9]{4} bytes .* at most 100 of 49152 bytes"),
+        (sets_too_many, None, "10[0-9] attributes"),
+        (drops_without_reason, None, "raised Drop without a reason"),
+        (drops_with_content, None, "raised Drop with the reason '.*' .* metric label"),
+        (drops_for_many_reasons, None, "more than 32 reasons"),
         (lambda record: record.body, None, "returned a dict"),
     ],
 )
@@ -239,8 +301,9 @@ def test_wrong_spec_is_caught():
         "factory": plugin(process=lambda record: record),
     }
 
-    with pytest.raises(AssertionError, match="lower_snake"):
-        check_processor(ProcessorSpec(**{**good, "kind": "Owner-X"}), NoConfig())
+    for kind in ("Owner-X", "_x", "x" * 42, "7x", "überall", ""):
+        with pytest.raises(AssertionError, match="lower_snake"):
+            check_processor(ProcessorSpec(**{**good, "kind": kind}), NoConfig())
     with pytest.raises(AssertionError, match="writes has 'owner'"):
         check_processor(ProcessorSpec(**good, writes=("owner",)), NoConfig())
     with pytest.raises(AssertionError, match="frozen dataclass"):
@@ -296,6 +359,7 @@ _counter = itertools.count()
         (lambda text: [Span(0, len(text.encode()))] if text else [], (), "not bytes"),
         (lambda text: [(0, 1)] if text else [], (), "yielded a tuple"),
         (lambda text: [Span(0, 1, None)] if text else [], (), "label of type NoneType"),
+        (lambda text: [Span(0, 1, "l" * 65)] if text else [], (), "label of 65 characters"),
         (lambda text: text[0] and [], (), "raised IndexError"),
         (lambda text: [Span(0, 1)] if text and next(_counter) % 3 else [], (), "answered differently"),
         (regex("(a+)+$"), (), "more than linear time"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from math import log
 from time import monotonic_ns, thread_time_ns
 from typing import Any, TypeVar
@@ -44,16 +45,39 @@ class _Listener:
 _listener = _Listener()
 
 
+class _Output(io.TextIOBase):
+    """Takes the place of standard output."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def write(self, text: str, /) -> int:
+        self._heard.append("it printed")
+        return len(text)
+
+
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Collect the I/O that this thread does inside."""
+    """Collect the I/O that this thread does inside, and that it prints or starts a thread."""
     _listener.install()
-    _listener.heard = []
-    _listener.thread = threading.get_ident()
+    heard = _listener.heard = []
+    mine = threading.get_ident()
+    start = threading.Thread.start
+
+    def starting(thread: threading.Thread) -> None:
+        if threading.get_ident() == mine:
+            heard.append("it started a thread")
+        start(thread)
+
+    # The audit hook hears of threads from Python 3.13 on only.
+    threading.Thread.start = starting  # type: ignore[method-assign, assignment]
+    _listener.thread = mine
     try:
-        yield _listener.heard
+        with redirect_stdout(_Output(heard)):
+            yield heard
     finally:
         _listener.thread = 0
+        threading.Thread.start = start  # type: ignore[method-assign]
 
 
 def call_twice(name: str, function: Callable[..., T], make: Callable[[], Any], what: str) -> tuple[T, Any]:
@@ -101,7 +125,7 @@ def attempt(name: str, function: Callable[..., T], argument: Any, what: str) -> 
     """Call, and turn what is raised into a sentence; `Drop` is no error and passes."""
     try:
         result = function(argument)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AssertionError(
             f"{name} raised {type(error).__name__} on {what}: log records hold anything, so look before you "
             "take a value for what you expect; a raise quarantines the record"

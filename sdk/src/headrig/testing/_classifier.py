@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headrig import Classification, Classifier, ClassifierSpec, Drop, Record
+from headrig._limits import OUTCOMES, RULE_CHARACTERS
 from headrig.testing._calls import call_twice, entered, refuse_async
 from headrig.testing._fakes import FakeHost, make_record
 from headrig.testing._processor import asked_for, check_spec, check_time, refuse_kept, wanted
 from headrig.testing._values import changed, show, twin, why_not_json
-
-_OUTCOMES = ("success", "failure", "unknown")
-_LONGEST_RULE = 200
 
 
 def check_classifier(
@@ -95,12 +93,12 @@ def _check_verdict(verdict: Any, what: str) -> None:
             raise AssertionError(
                 f"classify returned a bad text on {what}: {why}; turn it into a str yourself"
             )
-    if not 0 < len(verdict.rule) <= _LONGEST_RULE:
+    if not 0 < len(verdict.rule) <= RULE_CHARACTERS:
         raise AssertionError(
-            f"classify returned a rule of {len(verdict.rule)} characters on {what}: 1 to {_LONGEST_RULE}"
+            f"classify returned a rule of {len(verdict.rule)} characters on {what}: 1 to {RULE_CHARACTERS}"
         )
-    if verdict.outcome not in _OUTCOMES:
-        raise AssertionError(f"classify returned another outcome on {what}: use {', '.join(_OUTCOMES)}")
+    if verdict.outcome not in OUTCOMES:
+        raise AssertionError(f"classify returned another outcome on {what}: use {', '.join(OUTCOMES)}")
     for name in ("class_uid", "activity_id"):
         number = getattr(verdict, name)
         if type(number) is not int or not 0 <= number < 2**31:

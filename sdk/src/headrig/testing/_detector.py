@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from headrig import Detector, DetectorSpec, Span
+from headrig._limits import LABEL_CHARACTERS
 from headrig.testing._calls import call_twice, entered, grows, refuse_async
 from headrig.testing._corpus import stretches, texts
 from headrig.testing._fakes import FakeHost
@@ -92,6 +93,10 @@ def _check_one(spec: DetectorSpec[Any], find: Any, other: Detector, text: str) -
         if type(span.label) is not str:
             raise AssertionError(
                 f"find yielded a label of type {type(span.label).__name__} on {what}: it must be str"
+            )
+        if len(span.label) > LABEL_CHARACTERS:
+            raise AssertionError(
+                f"find yielded a label of {len(span.label)} characters on {what}: at most {LABEL_CHARACTERS}"
             )
     if find(text) != spans or list(other.find(text)) != spans:
         raise AssertionError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +12,14 @@ from functools import partial
 from typing import Any
 
 from headrig import Drop, Processor, ProcessorSpec, Record
+from headrig._limits import (
+    ATTRIBUTE_BYTES,
+    ATTRIBUTES,
+    DROP_REASON,
+    DROP_REASONS,
+    KIND,
+    LINE_BYTES,
+)
 from headrig.testing._calls import attempt, call_twice, entered, grows, refuse_async
 from headrig.testing._corpus import UNITS, records
 from headrig.testing._fakes import FakeHost, make_record
@@ -27,9 +37,10 @@ def check_processor(
 ) -> None:
     """Check that a processor keeps its contract on any record.
 
-    It must be synchronous and without I/O, return the record it was given (or raise `Drop`), write
-    only what its spec declares, leave resource and time alone, keep nothing, give JSON back, answer
-    the same to the same record, and take time in proportion to its text.
+    It must be synchronous and without I/O, output or threads, return the record it was given (or raise
+    `Drop` with a short reason of its own), write only what its spec declares, leave resource and time
+    alone, keep nothing, give JSON of a bounded size back, answer the same to the same record, and take
+    time in proportion to its text.
 
     Args:
         spec: The plugin's declaration.
@@ -57,15 +68,23 @@ def _check(
     spec: ProcessorSpec[Any], processor: Processor, other: Processor, examples: list[Mapping[str, Any]]
 ) -> None:
     check_time("process", processor.process, spec.reads, examples)
+    reasons: set[str] = set()
     for record in wanted(spec, asked_for(processor.process, spec.reads, examples), examples):
-        _check_one(spec, processor, other, record)
+        _check_one(spec, processor, other, record, reasons)
+        if len(reasons) > DROP_REASONS:
+            raise AssertionError(
+                f"process raised Drop for more than {DROP_REASONS} reasons: each is a metric label of its own"
+            )
 
 
-def _check_one(spec: ProcessorSpec[Any], processor: Processor, other: Processor, record: Record) -> None:
+def _check_one(
+    spec: ProcessorSpec[Any], processor: Processor, other: Processor, record: Record, reasons: set[str]
+) -> None:
     what = f"a record with the body {show(record.body)}"
     try:
         result, _ = call_twice("process", processor.process, lambda: twin(record), what)
-    except Drop:
+    except Drop as drop:
+        reasons.add(_reason(drop, what))
         _check_drop(other, record, what)
         return
     _check_result(spec, record, result, what)
@@ -77,6 +96,20 @@ def _check_one(spec: ProcessorSpec[Any], processor: Processor, other: Processor,
         if not exactly(one.body, result.body) or one.attributes != result.attributes:
             raise AssertionError(_undecided(what))
     refuse_kept("process", processor.process, record)
+
+
+def _reason(drop: Drop, what: str) -> str:
+    reason: Any = getattr(drop, "reason", None)
+    if reason is None:
+        raise AssertionError(
+            f"process raised Drop without a reason on {what}: call super().__init__(reason) in your own Drop"
+        )
+    if type(reason) is not str or not re.fullmatch(DROP_REASON, reason):
+        raise AssertionError(
+            f"process raised Drop with the reason {show(reason)} on {what}: it is a metric label, a short lower-case "
+            "word of yours and never content"
+        )
+    return reason
 
 
 def _check_drop(other: Processor, record: Record, what: str) -> None:
@@ -122,6 +155,21 @@ def _check_result(spec: ProcessorSpec[Any], before: Record, result: Any, what: s
             f"process wrote {show(undeclared[0])} on {what}, which the spec does not declare: add it to writes "
             f"(now {', '.join(spec.writes) or 'nothing'}) or leave it alone"
         )
+    if touched:
+        _check_size(result, what)
+
+
+def _check_size(result: Record, what: str) -> None:
+    size = len(json.dumps(result.body, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > LINE_BYTES:
+        raise AssertionError(f"process made a line of {size} bytes of {what}: at most {LINE_BYTES}")
+    count = len(result.attributes)
+    size = len("".join((*result.attributes, *result.attributes.values())).encode())
+    if count > ATTRIBUTES or size > ATTRIBUTE_BYTES:
+        raise AssertionError(
+            f"process made {count} attributes of {size} bytes on {what}: at most {ATTRIBUTES} of {ATTRIBUTE_BYTES} "
+            "bytes; put what is larger into the body"
+        )
 
 
 def _declared(name: str, writes: tuple[str, ...]) -> bool:
@@ -130,8 +178,8 @@ def _declared(name: str, writes: tuple[str, ...]) -> bool:
 
 def check_spec(spec: Any, config: Any) -> None:
     """Check what a spec of any kind declares."""
-    if not spec.kind.isidentifier() or spec.kind != spec.kind.lower() or not spec.kind.isascii():
-        raise AssertionError(f"kind {spec.kind!r} is not a lower_snake word")
+    if not re.fullmatch(KIND, spec.kind):
+        raise AssertionError(f"kind {spec.kind!r} is not a lower_snake word of at most 41 characters")
     parameters: Any = getattr(spec.config, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         raise AssertionError(
@@ -174,7 +222,7 @@ def asked_for(
             known = len(asked)
             record = make_record({**dict.fromkeys(asked, "text"), **body})
             record.body = _Probe(record.body, asked)
-            with suppress(Exception, Drop):  # what it raises is found out on real bodies
+            with suppress(Exception, SystemExit, Drop):  # what it raises is found out on real bodies
                 function(record)
             if len(asked) == known:
                 break
@@ -230,7 +278,7 @@ def _check_time_of(
     for unit in UNITS:
 
         def run(size: int, unit: str = unit) -> None:
-            with suppress(Exception, Drop):
+            with suppress(Exception, SystemExit, Drop):
                 function(make_record({**example, **dict.fromkeys(fields, unit * size + "!")}))
 
         size = grows(run)

@@ -20,7 +20,7 @@ LEVEL_FIELDS = (
     "severity_number",
     "levelno",
 )
-"""Where a record names its level; the first one that does wins."""
+"""Where a record names its level; the first one whose value is a level wins."""
 
 _WORDS = {
     "trace": "trace trc t finest finer verbose silly all",
@@ -44,7 +44,7 @@ def detect_level(value: object, field: str = "level") -> str | None:
         if level is not None or not (word.isascii() and word.isdigit() and len(word) <= 3):
             return level
         value = int(word)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _from_number(value, field)
     return None
 

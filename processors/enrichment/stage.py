@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MEMO_LIMIT = 4096
 _MEMO_TEXT = 256
+_SCALAR = {str, int, float, type(None)}
 _NUMBERED = ("severity_number", "levelno")
 _ENVELOPE_SERVICE = ("service_name", "service", "app", "application", "job")
 _ENVELOPE_LEVEL = ("level", "severity")
@@ -114,7 +115,7 @@ class Enricher:
     def _remember(self, known: dict[Any, Attributes], pair: tuple[Any, Any], attributes: Attributes) -> None:
         level, service = pair
         if type(level) is str and type(service) is str and level and service:
-            if len(level) + len(service) > _MEMO_TEXT:
+            if len(level) + len(service) > _MEMO_TEXT or (self._levels and detect_level(level) is None):
                 return
             if sum(map(len, self._known.values())) >= _MEMO_LIMIT:
                 for memo in self._known.values():
@@ -138,12 +139,8 @@ class Enricher:
     def _attributes(self, level: Any, service: Any, environment: str | None) -> dict[str, str]:
         """Return the shared object of rows that are alike, made when it is the first of them."""
         service = _service_name(service)
-        level = level if isinstance(level, (str, int, float, tuple)) else None
         key = (level, service, environment)
-        try:
-            attributes = self._memo.get(key)
-        except TypeError:  # an array inside a numbered level
-            return self._attributes(None, service, environment)
+        attributes = self._memo.get(key)
         if attributes is not None:
             return attributes
         attributes = {**self._static, **self._catalog.get(service or "", {})}
@@ -159,21 +156,26 @@ class Enricher:
         return attributes
 
     def _level_column(self, heads: list[Any], envelopes: list[Envelope | None]) -> list[Any]:
-        """Return what each row says about its level; a pair (field, value) where the field matters."""
+        """Return what each row says about its level; a pair (field, value) where the field matters.
+
+        What means no level is None: as a key of the memo true, for one, would be 1.
+        """
         if not self._levels:
             return [None] * len(heads)
         levels = list(map(self._levels[0][1], heads))
-        if all(levels):
+        open_rows = _without_level(levels)
+        if not open_rows:
             return levels
-        open_rows = [row for row, value in enumerate(levels) if value is None or value == ""]
+        for row in open_rows:
+            levels[row] = None
         for name, read in self._levels[1:]:
             if not open_rows:
                 break
             for row in open_rows:
                 value = read(heads[row])
-                if value is not None:
+                if value is not None and detect_level(value, name) is not None:
                     levels[row] = (name, value) if name in _NUMBERED else value
-            open_rows = [row for row in open_rows if levels[row] is None or levels[row] == ""]
+            open_rows = [row for row in open_rows if levels[row] is None]
         _ask_envelopes(levels, open_rows, envelopes, _ENVELOPE_LEVEL)
         return levels
 
@@ -213,6 +215,17 @@ class Enricher:
                 pair = parse_traceparent(value) if value else None
                 if pair is not None:
                     found[row] = {**found[row], "trace_id": pair[0], "span_id": pair[1]}
+
+
+def _without_level(values: list[Any]) -> list[int]:
+    """Return the rows whose value is no level; equal values are asked about once."""
+    if not set(map(type, values)) <= _SCALAR:  # true is not among them, or it would be 1
+        return [row for row, value in enumerate(values) if detect_level(value) is None]
+    distinct = set(values)
+    usable = {value for value in distinct if detect_level(value) is not None}
+    if len(usable) == len(distinct):
+        return []
+    return [row for row, value in enumerate(values) if value not in usable]
 
 
 def _identifiers(heads: list[Any], reads: list[Callable[[Any], Any]], digits: int) -> list[str | None] | None:

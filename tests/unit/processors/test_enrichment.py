@@ -80,6 +80,10 @@ def _run(section: dict[str, Any], *heads: Any, **kwargs: Any) -> list[dict[str, 
         ("", "level", None),
         (None, "level", None),
         (["info"], "level", None),
+        (True, "level", None),
+        (False, "level", None),
+        (True, "levelno", None),
+        (True, "severity_number", None),
         (0, "level", "fatal"),
         (3, "severity", "error"),
         (7, "severity", "debug"),
@@ -117,6 +121,40 @@ def test_the_first_level_field_with_a_value_wins() -> None:
         {}, _head(level="warn", severity="info"), _head(level="", lvl="ERROR"), _head(severity_number=17)
     )
     assert [attributes["detected_level"] for attributes in found] == ["warn", "error", "error"]
+
+
+def test_a_level_that_means_nothing_hides_no_later_one() -> None:
+    """What a field says counts only if it is a level; also when the same words came before with another answer."""
+    heads = [
+        _head(level="banana", severity="ERROR"),
+        _head(level="banana", severity="info"),
+        _head(level="banana", severity_number=True, levelno=30),
+        _head(level="banana"),
+        _head(level="warn", severity="ERROR"),
+        _head(level={}, lvl=[1], severity_text="debug"),
+    ]
+    expected = ["error", "info", "warn", None, "warn", "debug"]
+    stage = _stage({})
+    for order in (range(6), range(5, -1, -1), range(6)):
+        batch = _batch(*(heads[n] for n in order))
+        stage.run(batch)
+        levels = [attributes.get("detected_level") for attributes in batch.attributes]
+        assert levels == [expected[n] for n in order]
+
+
+@pytest.mark.parametrize("order", [(True, 1), (1, True), (False, 0), (0.0, False)])
+def test_true_and_false_are_no_levels_though_they_equal_numbers(order: tuple[object, object]) -> None:
+    """Python says that true is 1 and false is 0; neither the first nor the later one gets the other's level."""
+    levels = [attributes.get("detected_level") for attributes in _run({}, *(_head(level=v) for v in order))]
+    assert levels == [None if isinstance(value, bool) else "fatal" for value in order]
+    numbered = [{"severity_number": True}, {"severity_number": 1}, {"level": "x", "severity_number": True}]
+    assert _run({}, *(_head(**one) for one in numbered)) == [{}, {"detected_level": "trace"}, {}]
+
+
+def test_an_envelope_speaks_where_the_records_level_means_nothing() -> None:
+    """Labels and metadata are asked when no field of the record is a level."""
+    envelope = Envelope({"severity": "warn"}, {})
+    assert _run({}, _head(level="banana"), envelopes=[envelope]) == [{"detected_level": "warn"}]
 
 
 def test_zero_is_a_level() -> None:

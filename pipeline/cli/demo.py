@@ -41,7 +41,7 @@ def demo(
     seconds: Annotated[int, typer.Option(help="Stop by itself after so long; 0: never.", min=0)] = 0,
 ) -> int:
     """Start on the embedded store with sample traffic and say what to try."""
-    settings = settings_from(config, data=data, listen=listen)
+    settings = settings_from(config, data=data, listen=listen, packs=True)
     if settings.tokens:
         raise ConfigError(
             "the demo sends without a token; start it with a configuration that has none", path="tokens"

@@ -33,7 +33,7 @@ _BLOCK = 1000
 @contextmanager
 def blueprint_of(config: Path | None) -> Iterator[Blueprint]:
     """Make the stages outside a node: with a key of its own, in a temporary data directory."""
-    settings = settings_from(config)
+    settings = settings_from(config, packs=True)
     with tempfile.TemporaryDirectory(prefix="headrig-") as directory:
         paths = Paths(Path(directory))
         paths.make()

@@ -37,7 +37,7 @@ def serve(
     Own logs go to standard error as JSON lines. SIGTERM drains: requests in flight are answered and the sinks get
     a little time; what they do not take lies in the buffer and goes on after the next start.
     """
-    return run(settings_from(config, data=data, listen=listen, workers=workers, loki=loki))
+    return run(settings_from(config, data=data, listen=listen, workers=workers, loki=loki, packs=True))
 
 
 def run(settings: Settings, started: Callable[[int], None] | None = None) -> int:

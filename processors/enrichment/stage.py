@@ -93,7 +93,7 @@ class Enricher:
     def _look_up(self, batch: Batch, heads: list[Any]) -> list[Any]:
         """Return the shared attributes of each row, before traces.
 
-        The first level field and the first service field decide alone where both have a text, so their pair is
+        The first level field and the first service field decide alone where one is a level and both have a text, so their pair is
         remembered with what came of it; the other rows are asked field by field.
         """
         resource = batch.resource

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from running import ROOT, cli, wait_until
+from running import ROOT, Headrig, cli, wait_until
 
 EXAMPLES = {
     "detectors": [{"kind": "acme_badge"}],
@@ -60,6 +60,16 @@ class Stuck:
                 pass
 
 
+class Rude:
+    """Behaves as if somebody had pressed ^C."""
+
+    def process(self, record):
+        if record.body["message"] == "rude":
+            raise KeyboardInterrupt
+        return record
+
+
+RUDE = ProcessorSpec(kind="rude", config=Config, factory=lambda _config, _host: Rude())
 AWAY = ProcessorSpec(kind="away", config=Config, factory=lambda _config, _host: Away())
 STUCK = DetectorSpec(kind="stuck", config=Config, factory=lambda config, _host: Stuck(config.reached))
 '''
@@ -81,7 +91,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     (about.parent / "acme_trouble.py").write_text(CODE)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-trouble\nVersion: 1\n")
     (about / "entry_points.txt").write_text(
-        "[headrig.processors]\naway = acme_trouble:AWAY\n[headrig.detectors]\nstuck = acme_trouble:STUCK\n"
+        "[headrig.processors]\naway = acme_trouble:AWAY\nrude = acme_trouble:RUDE\n[headrig.detectors]\nstuck = acme_trouble:STUCK\n"
     )
     path = [str(about.parent), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
@@ -137,6 +147,27 @@ def test_serve_ends_when_a_plugin_does_not_start(tmp_path: Path, environment: di
     said = [json.loads(line) for line in done.stderr.splitlines()]
     assert "plugins.processors[0]: plugin away did not start (OSError)" in [line.get("why") for line in said]
     assert b"hunter2" not in done.stderr
+
+
+def test_an_interrupt_of_a_plugin_or_of_a_terminal_ends_no_worker(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A plugin's KeyboardInterrupt is a fault of its record; ^C, which reaches every process, is the supervisor's."""
+    headrig = Headrig(tmp_path / "node", {"plugins": {"processors": [{"kind": "rude"}]}}, workers=2)
+    try:
+        headrig.start(env=environment)
+        children = headrig.children()
+        for _ in range(2):
+            answer = headrig.post(b'{"message":"one"}\n{"message":"rude"}\n{"message":"two"}').json()
+            assert answer["accepted"] == 2
+            assert [(held["index"], held["reason"]) for held in answer["quarantined"]] == [(1, "plugin:rude")]
+            for pid in children.values():
+                os.kill(pid, signal.SIGINT)
+        assert headrig.stop() == 0
+        assert len(children) == 3
+        assert "a process ended" not in headrig.log()
+    finally:
+        headrig.kill()
 
 
 @pytest.mark.parametrize("command", ["mask", "explain"])

@@ -96,6 +96,10 @@ class Limits(_Section):
     line: Size = 256 << 10
     depth: int = Field(64, gt=0, le=200)
     records: int = Field(100_000, gt=0)
+    label_name: Size = 1 << 10
+    label_value: Size = 2 << 10
+    metadata: Size = 64 << 10
+    metadata_entries: int = Field(128, gt=0)
     inflight: Size = 256 << 20
 
 

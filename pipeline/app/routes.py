@@ -57,6 +57,10 @@ def make_app(node: Node, worker: Worker, submit: Submit) -> HeadrigApp:
         line_bytes=settings.limits.line,
         depth=settings.limits.depth,
         records=settings.limits.records,
+        label_name_bytes=settings.limits.label_name,
+        label_value_bytes=settings.limits.label_value,
+        metadata_bytes=settings.limits.metadata,
+        metadata_entries=settings.limits.metadata_entries,
         inflight_bytes=settings.limits.inflight,
     )
     # A redirect to the path without its slash would quote the query string in its Location.

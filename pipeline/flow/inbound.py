@@ -44,6 +44,7 @@ class Inbound:
         coarse: Unused decimal digits of ``times``: 0 for ns, 3 for us, 6 for ms, 9 for s.
         envelopes: Distinct JSON objects ``{"labels": {...}, "metadata": {...}}``.
         envelope_of: Index into ``envelopes`` for each line.
+        envelope_bytes: Bytes of the envelopes, each as often as lines have it: what they become on their way.
         rejected: Verdicts of records that could not be decoded; ``origin`` is the position.
         positions: Position in the request of each line; None means 0, 1, 2…
         key: The ``Idempotency-Key``, or None.
@@ -64,6 +65,7 @@ class Inbound:
     positions: list[int] | None = None
     key: str | None = None
     own_time: bool = False
+    envelope_bytes: int = 0
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from pipeline.flow.inbound import Inbound, Outcome, Submit
 from pipeline.receiver import dialect_json, dialect_loki
 from pipeline.receiver.answers import Answer, logs_answer, loki_answer, refusal
 from pipeline.receiver.auth import Credentials
-from pipeline.receiver.body import DisconnectedError, Receive, inflate, read_body
+from pipeline.receiver.body import DisconnectedError, Receive, inflate, inflated_too_large, read_body
 from pipeline.receiver.limits import Limits, MemoryBudget
 from pipeline.receiver.loki_push import LegacyPush
 from pipeline.receiver.problem import Problem, method_not_allowed, of_error
@@ -165,8 +165,11 @@ class IngestApp:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _hold(self, request: _Request, inbound: Inbound) -> None:
-        """Account for the decoded lines, which are what stays in memory until the answer."""
+        """Account for what stays in memory until the answer: lines, and what is around them, for each line."""
         size = len(inbound.body) if inbound.body is not None else sum(map(len, inbound.lines))
+        size += inbound.envelope_bytes
+        if size > self._limits.inflated_bytes:
+            raise inflated_too_large(self._limits.inflated_bytes)
         if size > request.held:
             self._budget.take(size - request.held)
             request.held = size

@@ -19,6 +19,10 @@ class Limits:
         line_bytes: Longest record; a longer one is rejected alone.
         depth: Deepest nesting of a record; masking enforces it, so that a deeper one leaves a trace.
         records: Most records in one request.
+        label_name_bytes: Longest name of a label or of structured metadata around a record.
+        label_value_bytes: Longest value of a label; Loki's own.
+        metadata_bytes: Names and values around one record, labels and structured metadata together; Loki's own.
+        metadata_entries: Their number; Loki's own.
         inflight_bytes: Most body bytes in memory, over all requests of this process.
         read_seconds: Longest wait for a whole body.
     """
@@ -28,6 +32,10 @@ class Limits:
     line_bytes: int = 256 << 10
     depth: int = 64
     records: int = 100_000
+    label_name_bytes: int = 1 << 10
+    label_value_bytes: int = 2 << 10
+    metadata_bytes: int = 64 << 10
+    metadata_entries: int = 128
     inflight_bytes: int = 256 * MIB
     read_seconds: float = 30.0
 

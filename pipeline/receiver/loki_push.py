@@ -13,8 +13,10 @@ from headrig import Resource, Verdict
 
 from pipeline.flow.inbound import Inbound
 from pipeline.flow.timestamps import MAX_NS, Time, parse_time
+from pipeline.receiver.body import inflated_too_large
 from pipeline.receiver.dialect_json import LINE_TOO_LONG, is_complete, too_many
 from pipeline.receiver.limits import Limits
+from pipeline.receiver.loki_envelope import Excess, excess
 from pipeline.receiver.loki_labels import Labels, label_texts, parse_labels
 from pipeline.receiver.loki_protobuf import WireStream
 
@@ -48,6 +50,8 @@ class PushColumns:
         self._positions: list[int] | None = None
         self._coarse = _NO_TIME
         self._envelopes: dict[bytes, int] = {}
+        self._sizes: list[int] = []
+        self._carried = 0
 
     def finish(self) -> Inbound:
         """Return the columns, without lines that are too long."""
@@ -69,13 +73,14 @@ class PushColumns:
             rejected=self._rejected,
             positions=self._positions,
             own_time=bool(lines) and all(self._times),
+            envelope_bytes=self._carried,
         )
 
     def add_json(self, streams: list[Any]) -> None:
         """Add the streams of a JSON push, v1 and v0 even mixed."""
         for stream in streams:
             if type(stream) is not dict:
-                self._reject("a stream is no object")
+                self._reject(BAD_ENTRY, "a stream is no object")
                 continue
             labels = stream.get("stream", stream.get("labels"))
             values = stream.get("values")
@@ -94,7 +99,7 @@ class PushColumns:
             plain = self._envelope(labels, note)
             for entry in stream.entries:
                 envelope = plain
-                if entry.metadata:
+                if entry.metadata and isinstance(plain, int):
                     pairs = {_repaired(name): _repaired(value) for name, value in entry.metadata}
                     envelope = self._envelope(labels, note | pairs)
                 line = entry.line
@@ -105,11 +110,11 @@ class PushColumns:
 
     def _add_values(self, raw_labels: object, values: object) -> None:
         if type(values) is not list:
-            self._reject("values is no array")
+            self._reject(BAD_ENTRY, "values is no array")
             return
         labels, note = _labels(raw_labels)
         plain = self._envelope(labels, note)
-        if not self._add_fast(values, plain):
+        if not isinstance(plain, int) or not self._add_fast(values, plain):
             for value in values:
                 self._add_value(value, labels, note, plain)
 
@@ -133,18 +138,19 @@ class PushColumns:
         self._lines += [text.encode() for text in texts]
         self._times += times
         self._envelope_of += [envelope] * len(times)
+        self._carry(envelope, len(times))
         self._coarse = 0
         return True
 
-    def _add_value(self, value: object, labels: Labels, note: Labels, plain: int) -> None:
+    def _add_value(self, value: object, labels: Labels, note: Labels, plain: int | Excess) -> None:
         if type(value) is not list or len(value) not in (_PAIR, _TRIPLE):
-            self._reject("an entry is no array of time, line and metadata")
+            self._reject(BAD_ENTRY, "an entry is no array of time, line and metadata")
         elif type(value[1]) is not str:
-            self._reject("a line is no string")
-        elif len(value) == _PAIR or not value[2]:
+            self._reject(BAD_ENTRY, "a line is no string")
+        elif len(value) == _PAIR or not value[2] or not isinstance(plain, int):
             self._add(value[1].encode(), parse_time(value[0]), plain)
         elif type(value[2]) is not dict:
-            self._reject("structured metadata is no object")
+            self._reject(BAD_ENTRY, "structured metadata is no object")
         else:
             envelope = self._envelope(labels, note | label_texts(value[2]))
             self._add(value[1].encode(), parse_time(value[0]), envelope)
@@ -153,18 +159,22 @@ class PushColumns:
         """Add the entries of a v0 stream."""
         self._legacy = True
         if type(entries) is not list:
-            self._reject("entries is no array")
+            self._reject(BAD_ENTRY, "entries is no array")
             return
         labels, note = _labels(raw_labels)
         plain = self._envelope(labels, note)
         for entry in entries:
             if type(entry) is not dict or type(entry.get("line")) is not str:
-                self._reject("an entry is no object with a line that is a string")
+                self._reject(BAD_ENTRY, "an entry is no object with a line that is a string")
             else:
                 time = parse_time(entry.get("ts", entry.get("timestamp")))
                 self._add(entry["line"].encode(), time, plain)
 
-    def _add(self, line: bytes, time: Time | None, envelope: int) -> None:
+    def _add(self, line: bytes, time: Time | None, envelope: int | Excess) -> None:
+        if not isinstance(envelope, int):
+            self._reject(*envelope, len(line))
+            return
+        self._carry(envelope, 1)
         self._room(1)
         if self._positions is not None:
             self._positions.append(len(self._lines) + len(self._rejected))
@@ -181,16 +191,29 @@ class PushColumns:
         if len(self._lines) + len(self._rejected) + size > self._limits.records:
             raise too_many(self._limits)
 
-    def _reject(self, detail: str) -> None:
+    def _carry(self, envelope: int, rows: int) -> None:
+        """Count what is around the lines once for each: a few bytes of body could ask for gigabytes."""
+        self._carried += self._sizes[envelope] * rows
+        if self._carried > self._limits.inflated_bytes:
+            raise inflated_too_large(self._limits.inflated_bytes)
+
+    def _reject(self, reason: str, detail: str, size: int = 0) -> None:
         self._room(1)
         if self._positions is None:
             self._positions = list(range(len(self._lines)))
         position = len(self._lines) + len(self._rejected)
-        self._rejected.append(Verdict(position, "rejected", BAD_ENTRY, detail))
+        self._rejected.append(Verdict(position, "rejected", reason, detail, size))
 
-    def _envelope(self, labels: Labels, metadata: Labels) -> int:
+    def _envelope(self, labels: Labels, metadata: Labels) -> int | Excess:
+        """Return the place of an envelope, or which limit it passes."""
         text = orjson.dumps({"labels": labels, "metadata": metadata})
-        return self._envelopes.setdefault(text, len(self._envelopes))
+        number = self._envelopes.get(text)
+        if number is None:
+            if (beyond := excess(len(text), labels, metadata, self._limits)) is not None:
+                return beyond
+            number = self._envelopes[text] = len(self._sizes)
+            self._sizes.append(len(text))
+        return number
 
     def _drop_long(self) -> None:
         limit = self._limits.line_bytes

@@ -7,7 +7,7 @@ rejects lines that are no JSON object. An NDJSON body is kept as it came and spl
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from headrig import DecodeError, Resource, TooLargeError, Verdict
@@ -21,9 +21,11 @@ NOT_UTF8 = "not_utf8"
 LINE_TOO_LONG = "line_bytes"
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]|,', re.DOTALL)
-_LARGEST_CUT = 1 << 20
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# An object without another inside is one token, whole: that is most records.
+_TOKEN = re.compile(rb'\{(?:[^"{}\[\]]++|%b)*+\}|%b?|[\[{]|[\]}]|,' % (_STRING, _STRING), re.DOTALL)
 _OTLP_KEY = b'"resourceLogs"'
+_OTLP_WINDOW = 16 << 10
 
 _one = msgspec.json.Decoder(msgspec.Raw)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -62,7 +64,16 @@ def decode(data: bytes, content_type: bytes, resource: Resource, digest: bytes, 
         if not data:
             raise DecodeError("the body is empty", reason="empty_body")
     if first == b"[":
-        return _checked(Inbound(resource, _elements(data, limits), digest), limits)
+        try:
+            elements = _elements(data, limits)
+        except DecodeError:
+            # A log line may begin like an array: `[ERROR] boom`, or `[]`.
+            if not _has_object_line(data, limits):
+                raise
+        else:
+            if _OTLP_KEY in data[:_OTLP_WINDOW]:
+                _refuse_otlp(elements)
+            return _checked(Inbound(resource, elements, digest), limits)
     return _lines(data, resource, digest, limits)
 
 
@@ -79,13 +90,15 @@ def _lines(data: bytes, resource: Resource, digest: bytes, limits: Limits) -> In
         data = first = data.replace(b"\n", b" ")
         newline = -1
     if _OTLP_KEY in first:
-        _refuse_otlp(first)
+        _refuse_otlp([first])
     if newline < 0:
         return _checked(Inbound(resource, [data], digest, data), limits)
     # No further than the limit: a body of newlines would become a list eight times its size.
     lines = data.split(b"\n", limits.records)
     if len(lines) > limits.records:
         raise too_many(limits)
+    if _OTLP_KEY in data[newline:_OTLP_WINDOW]:
+        _refuse_otlp(lines)
     if b"" in lines or any(map(bytes.isspace, lines)):
         lines = [line for line in lines if line and not line.isspace()]
         data = b"\n".join(lines)
@@ -101,13 +114,27 @@ def is_complete(text: bytes | msgspec.Raw) -> bool:
     return True
 
 
-def _refuse_otlp(text: bytes) -> None:
+def _has_object_line(data: bytes, limits: Limits) -> bool:
+    lines = data.split(b"\n", limits.records)
+    return len(lines) > 1 and any(line.lstrip(_SPACE)[:1] == b"{" and is_complete(line) for line in lines)
+
+
+def _refuse_otlp(lines: Iterable[bytes]) -> None:
+    """Refuse an OTLP export among the first lines; one far below them is a record as any other."""
+    seen = 0
+    for line in lines:
+        if _OTLP_KEY in line and _is_otlp(line):
+            raise DecodeError("OTLP (resourceLogs) is not supported yet on this route", reason=UNSUPPORTED)
+        seen += len(line)
+        if seen > _OTLP_WINDOW:
+            return
+
+
+def _is_otlp(line: bytes) -> bool:
     try:
-        found = _otlp.decode(text).marker is not msgspec.UNSET
+        return _otlp.decode(line).marker is not msgspec.UNSET
     except (msgspec.DecodeError, RecursionError):
-        return
-    if found:
-        raise DecodeError("OTLP (resourceLogs) is not supported yet on this route", reason=UNSUPPORTED)
+        return False
 
 
 def _elements(data: bytes, limits: Limits) -> list[bytes]:
@@ -117,7 +144,7 @@ def _elements(data: bytes, limits: Limits) -> list[bytes]:
     try:
         raws = _array.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raws = _cut(data) if len(data) <= _LARGEST_CUT else []
+        raws = _cut(data, limits)
         if not any(map(is_complete, raws)):
             deep = isinstance(error, RecursionError)
             why = "the body is nested too deeply" if deep else f"the body is no JSON array: {error}"
@@ -129,21 +156,27 @@ def _elements(data: bytes, limits: Limits) -> list[bytes]:
     return [bytes(raw) for raw in raws]
 
 
-def _cut(data: bytes) -> list[bytes]:
+def _cut(data: bytes, limits: Limits) -> list[bytes]:
     """Cut an array that cannot be parsed between its elements, so that the flow rejects only the broken ones.
 
     Returns:
         The elements; none when brackets or quotes do not match: then nobody can tell where one ends.
+
+    Raises:
+        TooLargeError: More than ``records`` elements.
     """
     elements: list[bytes] = []
     depth = start = 0
     for found in _TOKEN.finditer(data):
         token = data[found.start()]
         if token in b"[{":
-            depth += 1
-            start = start or found.end()
+            if data[found.end() - 1] in b"[{":
+                depth += 1
+                start = start or found.end()
         elif depth == 1 and token in b",]":
             elements.append(data[start : found.start()].strip(_SPACE))
+            if len(elements) > limits.records:
+                raise too_many(limits)
             start = found.end()
             if token in b"]":
                 return [] if data[start:].strip(_SPACE) or b"" in elements else elements

@@ -91,6 +91,8 @@ class Token(_Section):
 class Limits(_Section):
     """Bounds of one request and of what waits."""
 
+    head: Size = 64 << 10
+    read: Seconds = 30.0
     body: Size = 16 << 20
     inflated: Size = 64 << 20
     line: Size = 256 << 10

@@ -62,6 +62,7 @@ def make_app(node: Node, worker: Worker, submit: Submit) -> HeadrigApp:
         metadata_bytes=settings.limits.metadata,
         metadata_entries=settings.limits.metadata_entries,
         inflight_bytes=settings.limits.inflight,
+        read_seconds=settings.limits.read,
     )
     # A redirect to the path without its slash would quote the query string in its Location.
     app = HeadrigApp(title="headrig", docs_url="/docs", redoc_url=None, redirect_slashes=False)

@@ -1,4 +1,4 @@
-"""The HTTP server of a worker: uvicorn's protocol behind our own accept gate.
+"""The HTTP server of a worker: one protocol a connection, behind our own accept gate.
 
 All workers wait on one inherited socket. A worker with more connections than the least busy one
 leaves the listener alone for 2 ms, so that connections spread evenly, and takes the connection
@@ -12,9 +12,9 @@ import socket
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from pipeline.app.protocol import Bounds, Protocol
 from pipeline.shared import WorkerMap
 
 _PAUSE_SECONDS = 0.002
@@ -29,9 +29,17 @@ class HttpServer:
         listener: Bound, listening, non-blocking socket.
         shared: The map of all workers' connections.
         worker: Number of this worker.
+        bounds: Of each connection.
     """
 
-    def __init__(self, app: Any, listener: socket.socket, shared: WorkerMap, worker: int) -> None:
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        shared: WorkerMap,
+        worker: int,
+        bounds: Bounds | None = None,
+    ) -> None:
         config = Config(
             app,
             http="httptools",
@@ -50,6 +58,7 @@ class HttpServer:
         self._listener = listener
         self._shared = shared
         self._worker = worker
+        self._bounds = bounds or Bounds()
         self._open = 0
         self._paused = False
         self._stopping = False
@@ -99,7 +108,10 @@ class HttpServer:
             self._loop.add_reader(self._listener.fileno(), self._readable)
 
     async def _connect(self, connection: socket.socket) -> None:
-        await self._loop.connect_accepted_socket(lambda: _Protocol(self), connection)
+        await self._loop.connect_accepted_socket(
+            lambda: Protocol(self._config, self._state, self._loop, self._bounds, lambda: self._count(-1)),
+            connection,
+        )
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None:
@@ -108,13 +120,3 @@ class HttpServer:
     def _count(self, change: int) -> None:
         self._open += change
         self._shared.connections(self._worker, self._open)
-
-
-class _Protocol(HttpToolsProtocol):
-    def __init__(self, server: HttpServer) -> None:
-        super().__init__(config=server._config, server_state=server._state, app_state={}, _loop=server._loop)  # noqa: SLF001
-        self._server = server
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._server._count(-1)  # noqa: SLF001

@@ -18,6 +18,7 @@ from headrig import RetryableError
 
 from pipeline.app.doors import AuditDoor, FlowMetrics, PumpMetrics, QuarantineDoor
 from pipeline.app.node import Node
+from pipeline.app.protocol import Bounds
 from pipeline.app.routes import make_app
 from pipeline.app.server import HttpServer
 from pipeline.app.sinks import make_sinks, sink_names
@@ -91,8 +92,13 @@ class Worker:
             flow = await self._make_flow(stack, wal, quarantine, client)
             await self._await_recovery()
             flow.start()
+            limits = self._node.settings.limits
             server = HttpServer(
-                make_app(self._node, self, flow.submit), self._listener, self._node.shared, self._worker
+                make_app(self._node, self, flow.submit),
+                self._listener,
+                self._node.shared,
+                self._worker,
+                Bounds(limits.head, limits.read, discard_bytes=limits.body),
             )
             server.start()
             self.ready = True

@@ -1,0 +1,267 @@
+"""One HTTP/1.1 connection: uvicorn's protocol, bounded in what comes before anybody knows who sends it.
+
+* A head (request line and headers, or trailers) has a largest size and must be complete in time; so must a body
+  begin, because whoever reads it gets an empty piece at once and counts the time from there.
+* An ``Upgrade`` is ignored (RFC 9110 section 7.8). The parser takes it as the end of HTTP, so it gets the
+  request again without the offer.
+* An answer that goes out before the request was there whole closes the connection: what is still to come of a
+  refused body is thrown away for a little while, so that the sender gets to read why, and then cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from pipeline.receiver.answers import refusal
+from pipeline.receiver.problem import SLOW, Problem, method_not_allowed
+
+_LINGER_SECONDS = 5.0
+_OVERHEAD = 4  # ": " and a line end
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a connection may cost before a request is known.
+
+    Attributes:
+        head_bytes: Largest request line and headers.
+        read_seconds: Longest wait for a whole head.
+        discard_bytes: Most bytes of a refused body that are read to no purpose.
+    """
+
+    head_bytes: int = 64 << 10
+    read_seconds: float = 30.0
+    discard_bytes: int = 16 << 20
+
+
+class _RefusedError(Exception):
+    """Leaves a callback of the parser, which raises another error over it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        config: Of uvicorn.
+        state: Connections and tasks of all protocols.
+        loop: The running loop.
+        bounds: See there.
+        lost: Called once the connection is gone.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        loop: asyncio.AbstractEventLoop,
+        bounds: Bounds,
+        lost: Callable[[], None],
+    ) -> None:
+        super().__init__(config=config, server_state=state, app_state={}, _loop=loop)
+        self._bounds = bounds
+        self._lost = lost
+        self._door: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._ending = False
+        # Sizes of what is fed now, of the piece in which the head began, and of the pieces since then.
+        self._piece = self._first = self._fed = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._door = _Door(transport, self._close)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        self._stop_timer()
+        self._lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, then look at what is still incomplete."""
+        if self._ending:
+            self._discard(len(data))
+            return
+        self._unset_keepalive_if_required()
+        self._piece = len(data)
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = self._without_upgrade() + data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            why = error.__context__
+            unread = Problem(400, "this is no HTTP request", "malformed")
+            self._refuse(why.problem if isinstance(why, _RefusedError) else unread)
+            return
+        cycle = self._unanswered()
+        if self._in_head or cycle is None:
+            self._await_head()
+        elif cycle.more_body:
+            cycle.message_event.set()
+        else:
+            self._fed = 0
+            return
+        self._fed += self._piece
+        if self._fed > self._bounds.head_bytes:
+            self._refuse(self._head_too_large())
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._first = self._piece
+        self._fed = -self._piece
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless it offers an upgrade: then it comes again."""
+        if self._first + self._fed + self._piece > self._bounds.head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) + _OVERHEAD for name, value in self.headers)
+            if size > self._bounds.head_bytes:
+                raise _RefusedError(self._head_too_large())
+        if not self.parser.should_upgrade():
+            self._in_head = False
+            self._stop_timer()
+            super().on_headers_complete()
+        elif self.parser.get_method() == b"CONNECT":
+            raise _RefusedError(method_not_allowed(b"GET, HEAD, POST"))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; only what lies between two pieces counts as head."""
+        self._fed = -self._piece
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there whole."""
+        if not self._in_head:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, if there may be one."""
+        if self._ending:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.transport = self._door
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            async def answer(message: Any) -> None:
+                if cycle.more_body:
+                    cycle.keep_alive = False
+                await send(message)
+
+            await app(scope, receive, answer)
+
+        super()._start_asgi_task(cycle, answered)
+
+    def _unanswered(self) -> RequestResponseCycle | None:
+        """Return the request that came last, if its answer is not complete."""
+        cycle: RequestResponseCycle | Any = self.cycle  # None before the first
+        return None if cycle is None or cycle.response_complete else cycle
+
+    def _without_upgrade(self) -> bytes:
+        """Begin with a new parser; return the head for it that the old one ended at."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                kept = b", ".join(option for option in options if option.lower() != b"upgrade")
+                lines.append(b"connection: " + kept)
+            elif name != b"upgrade":
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join([*lines, b"\r\n"])
+
+    def _head_too_large(self) -> Problem:
+        limit = self._bounds.head_bytes
+        return Problem(431, f"the headers are larger than the limit of {limit} bytes", "head_bytes")
+
+    def _await_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._bounds.read_seconds, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        if self._ending or not self._in_head:
+            self.transport.close()
+            return
+        seconds = self._bounds.read_seconds
+        self._refuse(Problem(408, f"the headers were not complete after {seconds:g} s", SLOW))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what never became a request, and end the connection."""
+        cycle = self._unanswered()
+        if self.pipeline:
+            self.transport.close()
+            return
+        if cycle is not None:
+            if cycle.response_started or not cycle.more_body:
+                # Requests before this one are being answered: theirs is the last answer.
+                cycle.keep_alive = False
+                self.flow.pause_reading()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        status, headers, body = refusal(problem)
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"connection: close\r\n\r\n", body]))
+        self._end()
+
+    def _close(self) -> None:
+        """Close after an answer."""
+        if self.cycle.more_body:
+            self._end()
+        else:
+            self.transport.close()
+
+    def _end(self) -> None:
+        """Say that no more comes; close once the other side did, or had its time."""
+        if self._ending or self.transport.is_closing():
+            return
+        self._ending = True
+        self._fed = 0
+        self._stop_timer()
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self._too_slow)
+
+    def _discard(self, size: int) -> None:
+        self._fed += size
+        if self._fed > self._bounds.discard_bytes:
+            self.transport.close()
+
+
+class _Door:
+    """What a request sees of its transport: the connection's way of closing instead of its own."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close

@@ -48,7 +48,7 @@ class Inbound:
         rejected: Verdicts of records that could not be decoded; ``origin`` is the position.
         positions: Position in the request of each line; None means 0, 1, 2…
         key: The ``Idempotency-Key``, or None.
-        digest: Of the body as received: SHA-256, or CRC-32C beside a key.
+        digest: Of the inflated body: SHA-256, or CRC-32C beside a key.
         own_time: Every record brought its own time in the envelope.
     """
 

@@ -54,13 +54,18 @@ class Request:
         return row if positions is None else positions[row]
 
     def identify(self, *, own_time: bool) -> None:
-        """Set the batch id (DESIGN section 4): over the key, else over the body if time is in it."""
+        """Set the batch id (DESIGN section 4): over the key, else over sender and body if time is in it.
+
+        Two services of a tenant may well write the same line in the same second; a key is the tenant's.
+        """
         inbound = self.inbound
-        tenant = inbound.resource.tenant.encode()
+        resource = inbound.resource
+        tenant = resource.tenant.encode()
         if inbound.key is not None:
             self.bid = hashlib.sha256(b"key\0" + tenant + b"\0" + inbound.key.encode()).digest()[:16]
         elif own_time:
-            self.bid = hashlib.sha256(b"body\0" + tenant + b"\0" + inbound.digest).digest()[:16]
+            sender = repr((resource.tenant, resource.service, resource.environment)).encode()
+            self.bid = hashlib.sha256(b"body\0" + sender + b"\0" + inbound.digest).digest()[:16]
 
     def reject(self, row: int, why: str) -> None:
         """Refuse a line that has no usable form."""

@@ -156,11 +156,11 @@ class IngestApp:
                 if limits.inflated_bytes <= inline:
                     raise
             else:
-                return decode(data, content_type, resource, digest_of(body, keyed=keyed), limits)
+                return decode(data, content_type, resource, digest_of(data, keyed=keyed), limits)
 
         def work() -> Inbound:
             data = inflate(body, encoding, limits.inflated_bytes)
-            return decode(data, content_type, resource, digest_of(body, keyed=keyed), limits)
+            return decode(data, content_type, resource, digest_of(data, keyed=keyed), limits)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -183,16 +183,17 @@ class _Request:
     held: int = 0
 
 
-def digest_of(body: bytes, *, keyed: bool) -> bytes:
+def digest_of(data: bytes, *, keyed: bool) -> bytes:
     """Return what tells bodies apart, see `Inbound.digest`.
 
+    It is over the inflated body: a retry that compresses again makes other bytes of it (gzip has the time in it).
     Without a key it becomes the identity of the request, so nobody may find two bodies that share it. Beside a key
     only 32 bits are kept, to notice a key that is used twice: a checksum notices as much, at a tenth of the cost.
     """
     if keyed:
-        checksum: int = google_crc32c.value(body)
+        checksum: int = google_crc32c.value(data)
         return checksum.to_bytes(4, "little")
-    return hashlib.sha256(body).digest()
+    return hashlib.sha256(data).digest()
 
 
 def _single(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -363,14 +363,23 @@ async def test_without_tokens_everybody_is_the_default_tenant():
 
 
 async def test_the_idempotency_key_and_digest_are_handed_over():
-    """The key comes from its header, the digest from the bytes as received: a checksum beside a key."""
+    """The key comes from its header, the digest from the inflated body: a checksum beside a key."""
     flow = Flow()
-    body = gzip.compress(RECORD)
-    await post(flow, body, Idempotency_Key="a-1", Content_Encoding="gzip")
-    await post(flow, body, Content_Encoding="gzip")
-    assert [inbound.key for inbound in flow.seen] == ["a-1", None]
-    assert flow.seen[0].digest == google_crc32c.value(body).to_bytes(4, "little")
-    assert flow.seen[1].digest == hashlib.sha256(body).digest()
+    bodies = [gzip.compress(RECORD, mtime=1), gzip.compress(RECORD, mtime=2), zlib.compress(RECORD)]
+    for body, coding in zip(bodies, ["gzip", "gzip", "deflate"], strict=True):
+        await post(flow, body, Idempotency_Key="a-1", Content_Encoding=coding)
+        await post(flow, body, Content_Encoding=coding)
+    assert [inbound.key for inbound in flow.seen] == ["a-1", None] * 3
+    assert {one.digest for one in flow.seen[::2]} == {google_crc32c.value(RECORD).to_bytes(4, "little")}
+    assert {one.digest for one in flow.seen[1::2]} == {hashlib.sha256(RECORD).digest()}
+
+
+async def test_a_large_body_has_the_digest_of_its_content_too():
+    """What is inflated in a thread is told apart by the same rule."""
+    flow = Flow()
+    body = b"\n".join([RECORD] * 20_000)
+    await post(flow, gzip.compress(body), Content_Encoding="gzip")
+    assert flow.seen[0].digest == hashlib.sha256(body).digest()
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])

@@ -88,6 +88,13 @@ class Token(_Section):
     scopes: tuple[Scope, ...] = ("write",)
 
 
+class Rate(_Section):
+    """What one tenant may send a second, to each worker."""
+
+    records: int | None = Field(None, gt=0)
+    bytes: Size | None = None
+
+
 class Limits(_Section):
     """Bounds of one request and of what waits."""
 
@@ -103,6 +110,7 @@ class Limits(_Section):
     metadata: Size = 64 << 10
     metadata_entries: int = Field(128, gt=0)
     inflight: Size = 256 << 20
+    rate: Rate = Rate()
 
 
 class Time(_Section):

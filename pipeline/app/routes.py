@@ -63,6 +63,8 @@ def make_app(node: Node, worker: Worker, submit: Submit) -> HeadrigApp:
         metadata_entries=settings.limits.metadata_entries,
         inflight_bytes=settings.limits.inflight,
         read_seconds=settings.limits.read,
+        records_per_second=settings.limits.rate.records,
+        bytes_per_second=settings.limits.rate.bytes,
     )
     # A redirect to the path without its slash would quote the query string in its Location.
     app = HeadrigApp(title="headrig", docs_url="/docs", redoc_url=None, redirect_slashes=False)

@@ -1,7 +1,7 @@
 """The ingest routes as one plain ASGI application, without the cost of a framework.
 
-The order for each request is fixed: route, method, credential, headers, body, content coding, dialect,
-flow, answer. Nothing of a request is kept once it is answered; nothing is stored when it is refused.
+The order for each request is fixed: route, method, credential, rate, headers, body, content coding, dialect,
+rate again, flow, answer. Nothing of a request is kept once it is answered; nothing is stored when it is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pipeline.receiver.body import DisconnectedError, Receive, inflate, inflated
 from pipeline.receiver.limits import Limits, MemoryBudget
 from pipeline.receiver.loki_push import LegacyPush
 from pipeline.receiver.problem import Problem, method_not_allowed, of_error
+from pipeline.receiver.rate import RateLimit
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -72,6 +73,7 @@ class IngestApp:
         credentials: Who may write.
         limits: Bounds of one request and of all together.
         hooks: What telemetry wants to know.
+        clock: Seconds, for the rates.
     """
 
     paths = frozenset(_ROUTES)
@@ -82,12 +84,15 @@ class IngestApp:
         credentials: Credentials,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._submit = submit
         self._credentials = credentials
         self._limits = limits or Limits()
         self._hooks = hooks or Hooks()
         self._budget = MemoryBudget(self._limits.inflight_bytes)
+        rates = (self._limits.records_per_second, self._limits.bytes_per_second)
+        self._rate = None if rates == (None, None) else RateLimit(*rates, clock)
         # Two: what a thread inflates is not in the budget yet, so their number bounds that memory.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="decode")
 
@@ -125,6 +130,8 @@ class IngestApp:
             return refusal(method_not_allowed(b"POST"))
         headers = _single(scope["headers"])
         resource = self._credentials.authorize(headers.get(b"authorization"), "write").resource
+        if self._rate is not None:
+            self._rate.check(resource.tenant)
         key = _idempotency_key(headers.get(b"idempotency-key"))
         body = await read_body(receive, headers.get(b"content-length"), self._limits, self._budget)
         request.received = request.held = len(body)
@@ -173,6 +180,9 @@ class IngestApp:
         if size > request.held:
             self._budget.take(size - request.held)
             request.held = size
+        if self._rate is not None:
+            records = len(inbound.lines) + len(inbound.rejected)
+            self._rate.take(inbound.resource.tenant, records, size)
 
 
 @dataclass(slots=True)

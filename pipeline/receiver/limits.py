@@ -25,6 +25,8 @@ class Limits:
         metadata_entries: Their number; Loki's own.
         inflight_bytes: Most body bytes in memory, over all requests of this process.
         read_seconds: Longest wait for a whole body.
+        records_per_second: Of one tenant, in this process; None for any number.
+        bytes_per_second: Of one tenant, inflated.
     """
 
     body_bytes: int = 16 * MIB
@@ -38,6 +40,8 @@ class Limits:
     metadata_entries: int = 128
     inflight_bytes: int = 256 * MIB
     read_seconds: float = 30.0
+    records_per_second: int | None = None
+    bytes_per_second: int | None = None
 
 
 class MemoryBudget:

@@ -59,8 +59,8 @@ class Problem:
 def of_error(error: Exception) -> Problem:
     """Translate an error into the refusal that says what the sender must do."""
     if isinstance(error, RetryableError):
-        status = 429 if getattr(error, "throttled", False) else 503
-        return Problem(status, str(error), "overloaded", _retry_after(error.retry_after))
+        status, reason = (429, "throttled") if getattr(error, "throttled", False) else (503, "overloaded")
+        return Problem(status, str(error), reason, _retry_after(error.retry_after))
     if isinstance(error, AuthError):
         if error.reason == FORBIDDEN:
             return Problem(403, str(error), error.reason)

@@ -314,3 +314,15 @@ def test_more_than_may_be_in_memory_is_503(programs: Callable[..., Headrig]) -> 
     problem(answer, 503)
     assert int(answer.headers["Retry-After"]) >= 1
     assert headrig.post(b"{}").status == 200
+
+
+def test_a_tenant_over_its_rate_is_429(programs: Callable[..., Headrig]) -> None:
+    """The sender is told when to come again; what was refused is in no term of the balance but in the answers."""
+    headrig = programs({"limits": {"rate": {"records": 1}}}, workers=1).start()
+    assert headrig.post(b"{}\n" * 60).status == 200
+    answer = headrig.post(b"{}")
+    problem(answer, 429)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert headrig.metric("headrig_records_received_total") == 60
+    assert headrig.metric("headrig_requests_total", status="429") == 1
+    assert headrig.metric("headrig_conservation_imbalance_records") == 0

@@ -8,6 +8,7 @@ that are no strings, text that is not UTF-8, times in other units) is repaired.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import cramjam
@@ -22,6 +23,7 @@ from pipeline.receiver.loki_protobuf import WireStream, decode_push
 from pipeline.receiver.loki_push import PushColumns
 
 _SPACE = b" \t\r\n"
+_INTEGER_DIGITS = 20
 
 
 def decode(data: bytes, content_type: bytes, resource: Resource, digest: bytes, limits: Limits) -> Inbound:
@@ -90,13 +92,24 @@ def _parse(data: bytes, limits: Limits) -> list[Any]:
 
 
 def _parse_loosely(data: bytes, position: int) -> object:
-    """Parse what only has bad characters: invalid UTF-8 and lone surrogates become U+FFFD, as in Go."""
+    """Parse what only has bad characters or numbers: U+FFFD is read for the ones, as in Go, null for the others."""
     try:
-        push = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None)
+        text = data.decode("utf-8", "replace")
+        push = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_integer)
         text = json.dumps(push, ensure_ascii=False)
         return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     except (ValueError, RecursionError):
         raise DecodeError(f"the body is not valid JSON at character {position}", reason="malformed") from None
+
+
+def _finite(text: str) -> float | None:
+    """Return a number, or null for what no double holds: ``1e999``."""
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _integer(text: str) -> float | int | None:
+    return int(text) if len(text) <= _INTEGER_DIGITS else _finite(text)
 
 
 def _wire_streams(data: bytes, limits: Limits) -> list[WireStream]:

@@ -359,6 +359,22 @@ async def test_bad_characters_are_replaced(body):
     assert flow.seen[0].lines == ["a\ufffdb".encode()]
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000, b"NaN", b"-Infinity"])
+async def test_a_number_that_is_none_costs_nothing_but_itself(number):
+    """A number beyond all numbers reads as null, wherever it stands: as a value, a time, a line, or unknown."""
+    good = b'["%d","good",{"m":%b}]' % (NS, number)
+    body = b'{"x":%b,"streams":[{"stream":{"a":%b,"n":18446744073709551615},"values":[%b,[%b,"late"],["1",%b]]}]}'
+    flow = Flow()
+    answer = await post(flow, body % (number, number, good, number, number))
+    inbound = flow.seen[0]
+    assert (answer.status_code, answer.headers["x-headrig-rejected"]) == (204, "1")
+    assert (inbound.lines, inbound.times) == ([b"good", b"late"], [NS, 0])
+    assert orjson.loads(inbound.envelopes[inbound.envelope_of[0]]) == {
+        "labels": {"a": "null", "n": "18446744073709551615"},
+        "metadata": {"m": "null"},
+    }
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"hello", b'{"streams":7}', b"\x0a\xff", b"[" * 200_000, b""])
 async def test_an_unreadable_push_is_400(body):
     """Only what cannot be read at all is refused."""

@@ -58,7 +58,7 @@ def _secret(value: object) -> object:
         name = value[4:]
         if name not in os.environ:
             raise ValueError(f"the environment has no {name}")
-        return os.environ[name]
+        return os.environ[name].strip()
     if value.startswith("file:"):
         path = Path(value[5:])
         try:
@@ -111,6 +111,12 @@ class Limits(_Section):
     metadata_entries: int = Field(128, gt=0)
     inflight: Size = 256 << 20
     rate: Rate = Rate()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Limits:
+        if self.inflight < self.body:
+            raise ValueError("inflight is smaller than body, so a body within its limit could never be taken")
+        return self
 
 
 class Time(_Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pipeline.app.node import Node
     from pipeline.app.worker import Worker
     from pipeline.settings import Settings
+
+
+log = logging.getLogger("headrig.routes")
 
 
 class HeadrigApp(FastAPI):
@@ -92,14 +96,26 @@ def _hooks(worker: Worker) -> Hooks:
     def failed(error: BaseException) -> None:
         worker.unexpected(error)
 
-    return Hooks(answered=answered, failed=failed)
+    told: set[str] = set()
+
+    def legacy(tenant: str) -> None:
+        if tenant not in told:
+            told.add(tenant)
+            log.info(
+                "a v0 body came on the v1 push path: Loki itself would lose it",
+                extra={"data": {"tenant": tenant}},
+            )
+
+    return Hooks(answered=answered, failed=failed, legacy=legacy)
 
 
 def _add_operations(app: FastAPI, worker: Worker) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", summary="The process answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", summary="Records are accepted")
     async def readyz() -> JSONResponse:
         problems = worker.problems()
@@ -157,7 +173,7 @@ async def _no_route(_request: Request, error: Exception) -> Response:
 
 
 def _document(problem: Problem) -> Response:
-    headers = {name.decode(): value.decode() for name, value in problem.headers}
-    return Response(
-        problem.body(), status_code=problem.status, headers=headers, media_type=CONTENT_TYPE.decode()
-    )
+    response = Response(problem.body(), status_code=problem.status, media_type=CONTENT_TYPE.decode())
+    for name, value in problem.headers:  # a name may come twice
+        response.headers.append(name.decode(), value.decode())
+    return response

@@ -57,7 +57,7 @@ class Hooks:
     Attributes:
         answered: Route, status, seconds, bytes of the body as received.
         failed: An exception that nobody expected; the client got a 500 without its text.
-        legacy: A v0 body came on the v1 path (real Loki answers 204 and loses it); the tenant.
+        legacy: A v0 body came on the v1 path (real Loki answers 204 and loses it): worth telling the operator; the tenant.
     """
 
     answered: Callable[[str, int, float, int], None] = field(default=lambda *_: None)

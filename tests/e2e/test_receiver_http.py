@@ -174,7 +174,10 @@ def test_writers_need_a_token_with_the_scope(headrig: Headrig, path: str) -> Non
 def test_readers_need_a_token_with_the_scope(headrig: Headrig) -> None:
     """Reading is a scope of its own, and the audit trail another."""
     url = headrig.url + "/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D"
-    problem(http(url), 401)
+    answer = http(url)
+    problem(answer, 401)
+    challenges = answer.headers.get_all("WWW-Authenticate")
+    assert [challenge.split()[0] for challenge in challenges] == ["Bearer", "Basic"]
     problem(http(url, headers=bearer(WRITER)), 403)
     assert http(url, headers=bearer(READER)).status == 200
     problem(http(url.replace("%7Ba%3D", "%7Baudit%3D"), headers=bearer(READER)), 403)
@@ -307,10 +310,26 @@ def retry(headrig: Headrig, body: bytes) -> dict[str, object]:
     return wait_until(attempt, 60, "room in the buffer", pause=0.2)
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_may_ask_for_the_head_only(headrig: Headrig, path: str) -> None:
+    """Some load balancers probe with HEAD."""
+    answer = http(headrig.url + path, method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_a_v0_body_on_the_v1_path_is_told_to_the_operator_once(headrig: Headrig) -> None:
+    """Real Loki answers such a push with 204 and loses it, so whoever moves on to it should know."""
+    for _ in range(10):
+        assert headrig.post(LEGACY, "/loki/api/v1/push").status == 204
+    told = [json.loads(line) for line in headrig.log().splitlines() if "v0 body" in line]
+    assert {entry["tenant"] for entry in told} == {"shop"}
+    assert len(told) == len({entry["process"] for entry in told}) <= 2
+
+
 def test_more_than_may_be_in_memory_is_503(programs: Callable[..., Headrig]) -> None:
     """Bodies in flight are bounded: over the bound the sender is told to come again."""
-    headrig = programs({"limits": {"inflight": "2KiB"}}, workers=1).start()
-    answer = headrig.post(b'{"a":"%s"}' % (b"x" * 4096))
+    headrig = programs({"limits": {"body": "2KiB", "inflight": "2KiB"}}, workers=1).start()
+    answer = headrig.post(gzip.compress(b'{"a":"%s"}' % (b"x" * 4096)), Content_Encoding="gzip")
     problem(answer, 503)
     assert int(answer.headers["Retry-After"]) >= 1
     assert headrig.post(b"{}").status == 200

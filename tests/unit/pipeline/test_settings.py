@@ -45,20 +45,23 @@ def test_every_setting_is_in_the_annotated_default():
     ("text", "message"),
     [
         ("limits: {bdy: 1MiB}", 'limits.bdy: there is no such setting; did you mean "body"?'),
+        ("limits: {inflight: 1MiB}", "limits: inflight is smaller than body"),
         ("listn: x", 'listn: there is no such setting; did you mean "listen"?'),
         ("limits: {body: lots}", 'limits.body: write a size such as "16MiB"'),
         ("drain: soon", 'drain: write a duration such as "5s" or "24h"'),
         ("listen: 0.0.0.0:80", "without tokens headrig listens on loopback only"),
         ("tokens: [{token: clear}]", "secrets are references: write env:NAME or file:PATH"),
         ("tokens: [{token: env:NOPE}]", "the environment has no NOPE"),
+        ("tokens: [{token: env:HEADRIG_TEST_BLANK}]", "tokens.0.token: "),
         ("labels: {sources: {a: [bdy.x]}}", '"bdy.x" is no place'),
         ("sinks: {archive: {enabled: false}}", "sinks: there is none"),
         ("listen: [", "is not valid YAML"),
         ("- a", "must hold a mapping"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(tmp_path, text, message):
+def test_a_mistake_is_named_with_its_place(tmp_path, monkeypatch, text, message):
     """Nothing starts on a configuration that was not understood whole."""
+    monkeypatch.setenv("HEADRIG_TEST_BLANK", " \n")
     with pytest.raises(ConfigError, match=re.escape(message)):
         load(write(tmp_path, text), {})
 
@@ -81,7 +84,7 @@ def test_the_environment_overlays_the_file_and_the_command_line_wins(tmp_path):
 def test_secrets_come_from_files_and_do_not_show(tmp_path, monkeypatch):
     """A representation of the settings holds no secret."""
     (tmp_path / "secret").write_text("from-the-file\n")
-    monkeypatch.setenv("HEADRIG_TEST_TOKEN", "from-the-environment")
+    monkeypatch.setenv("HEADRIG_TEST_TOKEN", "from-the-environment\n")
     tokens = [
         {"token": f"file:{tmp_path / 'secret'}"},
         {"token": "env:HEADRIG_TEST_TOKEN", "scopes": ["read"]},

@@ -23,7 +23,6 @@ from uvicorn.server import ServerState
 from pipeline.receiver.answers import refusal
 from pipeline.receiver.problem import SLOW, Problem, method_not_allowed
 
-_LINGER_SECONDS = 5.0
 _OVERHEAD = 4  # ": " and a line end
 
 
@@ -33,13 +32,13 @@ class Bounds:
 
     Attributes:
         head_bytes: Largest request line and headers.
-        read_seconds: Longest wait for a whole head.
+        read_seconds: Longest wait for a whole head, and for the sender of a refused body to go.
         discard_bytes: Most bytes of a refused body that are read to no purpose.
     """
 
     head_bytes: int = 64 << 10
     read_seconds: float = 30.0
-    discard_bytes: int = 16 << 20
+    discard_bytes: int = 64 << 20
 
 
 class _RefusedError(Exception):
@@ -74,9 +73,12 @@ class Protocol(HttpToolsProtocol):
         self._lost = lost
         self._door: Any = None
         self._timer: asyncio.TimerHandle | None = None
-        self._in_head = False
         self._ending = False
-        # Sizes of what is fed now, of the piece in which the head began, and of the pieces since then.
+        # What was incomplete after the last piece: a head, told by its list of headers, or a request and its body.
+        self._open: Any = None
+        self._body: Any = None
+        self._body_size = 0
+        # Sizes of the piece that is fed now, of the one in which that began, and of those that added nothing to it.
         self._piece = self._first = self._fed = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -110,72 +112,76 @@ class Protocol(HttpToolsProtocol):
             unread = Problem(400, "this is no HTTP request", "malformed")
             self._refuse(why.problem if isinstance(why, _RefusedError) else unread)
             return
-        cycle = self._unanswered()
-        if self._in_head or cycle is None:
-            self._await_head()
-        elif cycle.more_body:
-            cycle.message_event.set()
-        else:
-            self._fed = 0
-            return
-        self._fed += self._piece
-        if self._fed > self._bounds.head_bytes:
-            self._refuse(self._head_too_large())
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        super().on_message_begin()
-        self._in_head = True
-        self._first = self._piece
-        self._fed = -self._piece
+        cycle: RequestResponseCycle | Any = self.cycle  # None before the first
+        if cycle is None or cycle.response_complete or cycle.more_body or "method" not in self.scope:
+            self._bound(cycle)
 
     def on_headers_complete(self) -> None:
         """Start the request, unless it offers an upgrade: then it comes again."""
-        if self._first + self._fed + self._piece > self._bounds.head_bytes:
+        before = self._first + self._fed if self._open is self.headers else 0
+        if before + self._piece > self._bounds.head_bytes:
             size = len(self.url) + sum(len(name) + len(value) + _OVERHEAD for name, value in self.headers)
             if size > self._bounds.head_bytes:
                 raise _RefusedError(self._head_too_large())
         if not self.parser.should_upgrade():
-            self._in_head = False
-            self._stop_timer()
+            if self._timer is not None:
+                self._stop_timer()
             super().on_headers_complete()
         elif self.parser.get_method() == b"CONNECT":
             raise _RefusedError(method_not_allowed(b"GET, HEAD, POST"))
 
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of a body; only what lies between two pieces counts as head."""
-        self._fed = -self._piece
-        super().on_body(body)
-
     def on_message_complete(self) -> None:
         """The request is there whole."""
-        if not self._in_head:
+        if "method" in self.scope:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, if there may be one."""
+        """Go on to the next request, if there may be one; a connection that waits holds nothing."""
+        self._open = self._body = None
         if self._ending:
             self.server_state.total_requests += 1
         else:
             super().on_response_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _in_head(self) -> bool:
+        """A head has begun, and its request has not."""
+        scope: Any = self.scope  # None before the first
+        return scope is not None and "method" not in scope
+
+    def _bound(self, cycle: RequestResponseCycle | None) -> None:
+        """Bound what has no end yet: its time, and what it gets that is no body."""
+        reading = (
+            cycle is not None and cycle.more_body and not cycle.response_complete and not self._in_head()
+        )
+        key = self.headers if self._in_head() else cycle
+        grown = False
+        if reading and cycle is not None:
+            grown = bool(cycle.body) and (cycle.body is not self._body or len(cycle.body) != self._body_size)
+            self._body, self._body_size = cycle.body, len(cycle.body)
+            self._guard(cycle)
+        else:
+            self._await_head()
+        if key is not self._open or grown:
+            self._open, self._first, self._fed = key, self._piece, 0
+            return
+        self._fed += self._piece
+        if self._fed > self._bounds.head_bytes:
+            self._refuse(self._head_too_large())
+
+    def _guard(self, cycle: RequestResponseCycle) -> None:
+        """Let whoever reads a body begin to count the time; an answer before its end closes the connection."""
+        cycle.message_event.set()
+        if cycle.transport is self._door:
+            return
         cycle.transport = self._door
+        send = cycle.send
 
-        async def answered(scope: Any, receive: Any, send: Any) -> None:
-            async def answer(message: Any) -> None:
-                if cycle.more_body:
-                    cycle.keep_alive = False
-                await send(message)
+        async def answer(message: Any) -> None:
+            if cycle.more_body:
+                cycle.keep_alive = False
+            await send(message)
 
-            await app(scope, receive, answer)
-
-        super()._start_asgi_task(cycle, answered)
-
-    def _unanswered(self) -> RequestResponseCycle | None:
-        """Return the request that came last, if its answer is not complete."""
-        cycle: RequestResponseCycle | Any = self.cycle  # None before the first
-        return None if cycle is None or cycle.response_complete else cycle
+        cycle.send = answer  # type: ignore[method-assign]
 
     def _without_upgrade(self) -> bytes:
         """Begin with a new parser; return the head for it that the old one ended at."""
@@ -206,7 +212,7 @@ class Protocol(HttpToolsProtocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if self._ending or not self._in_head:
+        if self._ending or not self._in_head():
             self.transport.close()
             return
         seconds = self._bounds.read_seconds
@@ -214,11 +220,11 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and end the connection."""
-        cycle = self._unanswered()
+        cycle: RequestResponseCycle | Any = self.cycle
         if self.pipeline:
             self.transport.close()
             return
-        if cycle is not None:
+        if cycle is not None and not cycle.response_complete:
             if cycle.response_started or not cycle.more_body:
                 # Requests before this one are being answered: theirs is the last answer.
                 cycle.keep_alive = False
@@ -232,7 +238,7 @@ class Protocol(HttpToolsProtocol):
         self._end()
 
     def _close(self) -> None:
-        """Close after an answer."""
+        """Close after an answer that went out before its request was there whole."""
         if self.cycle.more_body:
             self._end()
         else:
@@ -248,7 +254,7 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.transport.write_eof()
-        self._timer = self.loop.call_later(_LINGER_SECONDS, self._too_slow)
+        self._timer = self.loop.call_later(self._bounds.read_seconds, self._too_slow)
 
     def _discard(self, size: int) -> None:
         self._fed += size

@@ -98,7 +98,7 @@ class Worker:
                 self._listener,
                 self._node.shared,
                 self._worker,
-                Bounds(limits.head, limits.read, discard_bytes=limits.body),
+                Bounds(limits.head, limits.read, discard_bytes=4 * limits.body),
             )
             server.start()
             self.ready = True

@@ -104,6 +104,17 @@ def test_mutated_protobuf_never_crashes(push, data):
             assert str(error)
 
 
+@given(st.lists(records, min_size=1, max_size=8), st.data())
+def test_a_broken_element_leaves_the_others_of_its_array(values, data):
+    """Wherever it stands, and whatever brackets, quotes and commas the others have in their strings."""
+    elements = [orjson.dumps(value) for value in values]
+    broken = data.draw(st.sampled_from([b'{"a":NaN}', b"tru", b'{"a":[1,{"b":}]}', b'{"x" 1}', b'"\\x"']))
+    elements.insert(data.draw(st.integers(0, len(elements))), broken)
+    body = b"[" + b" , ".join(elements) + b"]"
+    inbound = dialect_json.decode(body, b"", RESOURCE, b"", Limits())
+    assert inbound.lines == elements
+
+
 @given(st.binary(max_size=200))
 def test_noise_never_crashes(body):
     """Random bytes give a result or a refusal, in every dialect and coding."""

@@ -141,42 +141,6 @@ async def test_a_broken_array_is_400_without_content(body):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    ("first", "others"),
-    [
-        (b"[ERROR] boom", [b'{"a":1}', b'{"a":2}']),
-        (b"[]", [b'{"a":1}']),
-        (b'[{"a":1}]', [b'{"a":2}']),
-        (b"[1,2", [b"[3]", b'{"a":[1]}']),
-    ],
-)
-async def test_a_first_line_that_begins_like_an_array_leaves_the_others(first, others):
-    """A body that is no array but has lines that are objects is NDJSON, and the flow judges each line."""
-    flow = Flow()
-    assert (await post(flow, b"\n".join([first, *others, b""]))).status_code == 200
-    assert flow.seen[0].lines == [first, *others]
-
-
-@pytest.mark.parametrize("body", [b"[ERROR] boom\n[ERROR] again", b'[\n {"a":1},\n {"b":2},\n'])
-async def test_lines_of_which_none_is_an_object_stay_a_broken_array(body):
-    """An array that was cut off is told to the sender as a whole."""
-    assert (await post(Flow(), body)).status_code == 400
-
-
-@pytest.mark.parametrize("bad", [b'{"a":NaN}', b'{"a":{"b":[01]}}', b'{"t":"\xff","n":tru}', b"{ , }", b"x"])
-async def test_one_bad_element_costs_a_large_array_nothing_else(bad):
-    """However large the array is, it is cut between its elements and the broken one is judged alone."""
-    good = b'{"message":"a \\" ] } , [ {","n":{"list":[1,{"x":"y"}]}}'
-    flow = Flow()
-    many = 40_000
-    body = b"[" + b",\n".join([good, bad] + [good] * many) + b"]"
-    assert len(body) > 2 << 20
-
-    assert (await post(flow, body)).status_code == 200
-    assert len(flow.seen[0].lines) + len(flow.seen[0].rejected) == many + 2
-    assert flow.seen[0].lines.count(good) == many + 1
-
-
 async def test_lines_that_are_not_utf8_are_rejected_alone():
     """Invalid UTF-8 costs its own record only; positions of the others stay."""
     flow = Flow()

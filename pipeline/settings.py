@@ -168,6 +168,7 @@ class LokiSink(_Section):
     token: Secret | None = None
     timeout: Seconds = 30.0
     push: Size = 4 << 20
+    alone: Literal["busy", "always"] = Field("busy", description="which streams get pushes of their own")
 
 
 class ArchiveSink(_Section):

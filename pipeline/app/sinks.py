@@ -76,4 +76,5 @@ def loki_settings(section: LokiSection) -> LokiSettings:
         bearer=section.token.get_secret_value() if section.token else "",
         push_bytes=section.push,
         timeout_s=section.timeout,
+        alone=section.alone,
     )

@@ -60,12 +60,16 @@ class UndeliveredError(SinkUnavailableError):
         status: A short word for metrics: the HTTP status, or ``network``, ``timeout``…
         retry_after: Seconds the sink asked to wait; 0 when it did not say.
         sent: A part may have reached the sink; False when there was no connection.
+
+    Attributes:
+        progress: The sink confirmed a part since the last error: waiting starts short again.
     """
 
     def __init__(self, message: str, *, status: str, retry_after: float = 0.0, sent: bool = True) -> None:
         super().__init__(message, retry_after=retry_after)
         self.status = status
         self.sent = sent
+        self.progress = False
 
 
 class HeldError(UndeliveredError):

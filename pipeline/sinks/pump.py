@@ -208,7 +208,7 @@ class Pump:
             try:
                 delivery = await self._sink.write(frames)
             except Exception as error:
-                failures += 1
+                failures = 1 if getattr(error, "progress", False) else failures + 1
                 held |= self._tell(tenant, error)
                 self._observer.lag_seconds(self._sink.name, tenant, self._clock() - since)
                 await self._wait(self._delay(failures, error))

@@ -116,7 +116,7 @@ async def bench(tmp_path):
     quarantine.close()
 
 
-ALONE = ["new", "always", "never"]
+ALONE = ["busy", "always", "never"]
 FAULTS = [500, 503, 429, 408, 260, 200, 401, DROP, FORGET, HANG]
 
 

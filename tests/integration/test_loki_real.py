@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 
 import httpx
 import pytest
 from push_frames import entry, frame
+from real_loki import Loki
 
-from pipeline.sinks.delivery import Delivery
+from pipeline.sinks.delivery import Delivery, UndeliveredError
 from pipeline.sinks.loki.settings import LokiSettings
 from pipeline.sinks.loki.sink import LokiSink
 from pipeline.sinks.quarantine import Quarantine, Refused
@@ -126,6 +128,50 @@ async def test_a_late_entry_before_a_good_stream_is_not_lost(make_sink, find, no
     await sink.write([frame([(a, [entry(now, "a")]), (b, [entry(now, "b")])], 0)])
     await sink.write([frame([(a, [entry(now - 3 * HOUR, "late")]), (b, [entry(now + 1, "b1")])], 1)])
     assert {line for *_, line in find(f'{{mark="{mark}"}}')} == {"a", "b", "late", "b1"}
+
+
+@pytest.mark.parametrize("sharding", ["true", "false"])
+async def test_a_stream_over_its_rate_is_found_whole(tmp_path, quarantine, now, sharding):
+    """Loki drops it, in part or whole, and says 204 for the quiet stream behind it: all of it must be found all the same."""
+    limited = Loki(
+        tmp_path / "limited",
+        "-ingester.per-stream-rate-limit=200KB",
+        "-ingester.per-stream-rate-limit-burst=300KB",
+        f"-shard-streams.enabled={sharding}",
+    ).start()
+    sink = LokiSink(LokiSettings(url=limited.url, org=""), quarantine)
+    loud, quiet = {"app": "loud"}, {"app": "quiet"}
+    try:
+        await sink.write([frame([(loud, [entry(now, "loud")]), (quiet, [entry(now, "quiet")])], 0)])
+        frames = [
+            frame(
+                [
+                    (loud, [entry(now + 1000 * p + i, f"{p}.{i}".ljust(850)) for i in range(200)]),
+                    (quiet, [entry(now + p, f"quiet {p}")]),
+                ],
+                p,
+            )
+            for p in range(1, 6)
+        ]
+        delivery, tries, waited = None, 0, 0.1
+        async with asyncio.timeout(60):
+            while delivery is None:
+                try:
+                    delivery = await sink.write(frames)
+                except UndeliveredError as error:
+                    assert error.status == "429"
+                    tries += 1
+                    waited = 0.1 if error.progress else waited * 2
+                    await asyncio.sleep(waited)  # Loki's buckets fill with the time of its clock
+        found = limited.entries('{app=~".+"}', now - HOUR, now + HOUR)
+    finally:
+        await sink.close()
+        limited.stop()
+
+    assert delivery == Delivery(1005)
+    assert tries
+    assert len(found) == 1007
+    assert not quarantine.items()
 
 
 async def test_loki_hides_errors_of_all_but_the_last_stream(loki, find, now, mark):

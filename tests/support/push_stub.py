@@ -42,6 +42,7 @@ class PushStub:
     blame: Callable[[dict, list], str | None] = lambda labels, value: None  # noqa: E731
     window_ns: int | None = None
     max_streams: int | None = None
+    stream_burst: int | None = None
     most_entries: int | None = None
     seen: list[Seen] = field(default_factory=list)
     stored: dict[tuple, list] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class PushStub:
 
     async def __aenter__(self) -> Self:
         self._newest: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
         self._writers: set[asyncio.StreamWriter] = set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
@@ -60,6 +62,10 @@ class PushStub:
         for writer in list(self._writers):
             writer.close()
         await self._server.wait_closed()
+
+    def refill(self) -> None:
+        """Let time pass for the limits of rate."""
+        self._spent.clear()
 
     def entries(self) -> list[tuple[str, str]]:
         """(ns, line) of all that is stored, over all streams, in order of time."""
@@ -134,6 +140,11 @@ class PushStub:
             and len(self._newest) >= self.max_streams
         ):
             return 429, f"maximum active stream limit exceeded when trying to create stream {name}"
+        if self.stream_burst is not None:  # refused whole, as with shard_streams; `refill` makes room again
+            spent = self._spent.get(name, 0) + sum(len(value[1]) for value in stream["values"])
+            if spent > self.stream_burst:
+                return 429, f"Per stream rate limit exceeded while attempting to ingest for stream {name}"
+            self._spent[name] = spent
         late, cutoff = 0, 0
         for value in stream["values"]:
             newest = self._newest.setdefault(name, 0)

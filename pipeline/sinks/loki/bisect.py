@@ -6,6 +6,10 @@ another's error, then each stream in halves, down to single entries. What was st
 again is folded by Loki, for it is the same (time, line, metadata) in the same stream. Where the
 answer names the oldest time it takes, everything older is cut off at once.
 
+A text that is known to be about entries sends the single entry that is left to quarantine. Any other, e.g.
+of a proxy, says nothing about it: it is sent once more after its neighbours, and only when Loki took some
+of these meanwhile and refuses it again, it is the entry's fault. Else an operator must look.
+
 The texts are those of Loki 3.7.8 (`pkg/validation/validate.go`, `pkg/chunkenc/interface.go`,
 `pkg/loghttp/push`); they are matched after label sets are taken out, which hold what senders chose.
 """
@@ -35,10 +39,11 @@ _REASONS = (
     ("too_large", re.compile(r"max entry size|structured metadata too large")),
     ("metadata", re.compile(r"structured metadata")),
     ("labels", re.compile(
-        r"couldn't parse labels|error parsing labels|label names; limit|label name too long|label value too long"
+        r"couldn't parse labels|[Ee]rror parsing labels|label names; limit|label name too long|label value too long"
         r"|has duplicate label name|missing required labels|at least one label pair"
     )),
 )  # fmt: skip
+UNKNOWN = "other"
 DETAIL = 1024
 
 
@@ -49,7 +54,7 @@ def reason_of(answer: Answer) -> str:
     text = _LABEL_SETS.sub("", answer.text)
     if _FORMAT.search(text):
         return "format"
-    return next((name for name, pattern in _REASONS if pattern.search(text)), "other")
+    return next((name for name, pattern in _REASONS if pattern.search(text)), UNKNOWN)
 
 
 def blames_entry(text: str) -> bool:
@@ -69,14 +74,27 @@ class Bad:
 
 @dataclass(slots=True)
 class Narrowed:
-    """What to do after a refusal: pushes to send, oldest first, and entries to quarantine."""
+    """What to do after a refusal.
+
+    Attributes:
+        again: Pushes to send, oldest first.
+        bad: Entries for the quarantine.
+        unknown: A single entry is left and the text does not say that it is at fault.
+    """
 
     again: list[Push] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
+    unknown: bool = False
 
 
-def narrow(push: Push, answer: Answer) -> Narrowed:
-    """Cut a refused push."""
+def narrow(push: Push, answer: Answer, *, sure: bool = False) -> Narrowed:
+    """Cut a refused push.
+
+    Args:
+        push: What was refused.
+        answer: How.
+        sure: Whatever the text says, the push is at fault: Loki takes others.
+    """
     if push.stream is None and answer.status == 413:
         return Narrowed(push.halves())
     if push.stream is None:
@@ -85,6 +103,8 @@ def narrow(push: Push, answer: Answer) -> Narrowed:
     detail = f"{answer.status} {answer.text.strip()}"[:DETAIL]
     if reason == "too_late":
         return _late(push, stream, answer, detail)
+    if reason == UNKNOWN and len(stream.values) == 1 and not sure:
+        return Narrowed([push], unknown=True)
     if reason == "labels" or len(stream.values) == 1:
         return Narrowed(bad=[Bad(stream.labels, stream.values, reason, detail)])
     return Narrowed(push.halves())

@@ -8,25 +8,28 @@ stream that follows is taken. Three rules keep records from getting lost that wa
 * What is so old that it could be too far behind goes to streams of its UTC hour (`push.of_late`),
   which cannot refuse it. Newer records cannot be too far behind: the newest entry that Loki takes is
   ten minutes ahead of its clock, and the window reaches an hour back from there.
-* A stream that is new to this process goes alone first, so that "too many streams" is heard.
-* ``alone: always`` sends each stream alone; choose it where one stream can pass Loki's rate per
-  stream (3 MB/s, and Loki cuts streams above 1.5 MB/s into shards before that).
+* A stream that Loki has not taken lately goes alone, so that "too many streams" is heard.
+* A busy stream goes alone, so that "over its rate" is heard, and what Loki dropped of it is sent again.
+  Only quiet streams share a push: what they get that way stays below 64 KiB at once and 16 KiB/s for
+  each process (`known.Known`), where Loki grants a stream 15 MB and 3 MB/s by default. Who has set Loki's
+  `per_stream_rate_limit` as low as that chooses ``alone: always``: each stream in pushes of its own.
 
-The plan for given frames is made once and kept until they are delivered: another one, made later,
-could put a record that is stored already into another stream. `Planner.renew` looks after plans
+Frames that hold one stream only, as large batches make them, go as they are; of others what is busy is
+cut out. The plan for given frames is made once and kept until they are delivered: another one, made
+later, could put a record that is stored already into another stream. `Planner.renew` looks after plans
 that grow old. What remains: a push that Loki stored, whose answer was lost, and that is then
 interrupted by a crash for so long that its records become late, is stored twice.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import orjson
 
+from pipeline.sinks.loki.known import Known, Names
 from pipeline.sinks.loki.push import (
     HOUR_NS,
     LATE,
@@ -36,11 +39,11 @@ from pipeline.sinks.loki.push import (
     inflate,
     late_name,
     name_of,
-    names_in,
     of_frames,
     of_late,
     of_stream,
     of_text,
+    of_texts,
     parts_of,
 )
 
@@ -49,7 +52,6 @@ if TYPE_CHECKING:
     from pipeline.sinks.loki.settings import LokiSettings
 
 _SECOND_NS = 1_000_000_000
-_KNOWN = 100_000
 
 
 @dataclass(slots=True)
@@ -61,39 +63,21 @@ class Plan:
         records: Records in all the frames.
         todo: Pushes, the next one last.
         refused: Records in quarantine, by reason.
+        taken: How many pushes Loki took.
+        doubted: That number when Loki last refused a single entry for an unknown reason; -1 for never.
     """
 
     key: tuple[int, int]
     records: int
     todo: list[Push]
     refused: dict[str, int] = field(default_factory=dict)
+    taken: int = 0
+    doubted: int = -1
 
     @property
     def delivered(self) -> int:
         """Records that Loki holds, once nothing is left to do."""
         return self.records - sum(self.refused.values())
-
-
-class Known:
-    """The streams that Loki took lately, per tenant; bounded."""
-
-    def __init__(self, lasts_ns: int) -> None:
-        self._lasts = lasts_ns
-        self._seen: OrderedDict[tuple[str, bytes], int] = OrderedDict()
-
-    def new(self, tenant: str, names: Iterable[bytes], now: int) -> set[bytes]:
-        """Return those that are not known, or not any more."""
-        horizon = now - self._lasts
-        seen = self._seen
-        return {name for name in set(names) if seen.get((tenant, name), horizon) <= horizon}
-
-    def add(self, tenant: str, names: Iterable[bytes], now: int) -> None:
-        """Remember streams that Loki took."""
-        for name in names:
-            self._seen[tenant, name] = now
-            self._seen.move_to_end((tenant, name))
-        while len(self._seen) > _KNOWN:
-            self._seen.popitem(last=False)
 
 
 class Planner:
@@ -106,23 +90,24 @@ class Planner:
 
     def __init__(self, settings: LokiSettings, clock: Callable[[], int]) -> None:
         self._late_ns = settings.late_after_s * _SECOND_NS
-        self._alone: Literal["new", "always", "never"] = settings.alone
+        self._alone: Literal["busy", "always", "never"] = settings.alone
         self._push_bytes = settings.push_bytes
         self._clock = clock
         self._known = Known(settings.introduced_s * _SECOND_NS)
-        self._named: dict[tuple[str, int], tuple[bytes, ...]] = {}
+        self._names = Names()
 
     def plan(self, frames: Sequence[StoredFrame]) -> Plan:
         """Plan the delivery of frames of one tenant."""
         horizon = self._horizon()
+        old = [frame for frame in frames if frame.min_ns < horizon]
+        new = [frame for frame in frames if frame.min_ns >= horizon] if old else frames
         todo: list[Push] = []
-        for group in _grouped(frames, self._push_bytes):
-            if self._alone == "always" or any(frame.min_ns < horizon for frame in group):
-                todo += self._apart(group, horizon)
-            elif self._alone == "new":
-                todo += self._introduced(group)
-            else:
-                todo.append(of_frames(group))
+        for group in _grouped(old, self._push_bytes):
+            todo += _apart(group, horizon)
+        if self._alone == "never":
+            todo += map(of_frames, _grouped(new, self._push_bytes))
+        else:
+            todo += self._sorted_out(new)
         todo.reverse()
         return Plan((frames[0].position, frames[-1].end), sum(frame.records for frame in frames), todo)
 
@@ -143,51 +128,64 @@ class Planner:
         return self._clock() - self._late_ns if self._late_ns else -(1 << 63)
 
     def took(self, tenant: str, push: Push) -> None:
-        """Learn from a push that Loki took."""
-        self._known.add(tenant, push.names, self._clock())
+        """Learn from a push that Loki took. Only of a stream that went alone it says anything."""
+        if len(push.names) == 1:
+            self._known.add(tenant, push.names[0], push.inflated, self._clock())
 
-    def _introduced(self, frames: Sequence[StoredFrame]) -> list[Push]:
-        """Send frames as they are, unless a stream is new: then all of them apart, once."""
-        names = {name for frame in frames for name in self._names(frame)}
-        if len(names) == 1 or not self._known.new(frames[0].tenant, names, self._clock()):
-            return [of_frames(frames, tuple(names))]
+    def _quiet(self, tenant: str, name: bytes, size: int) -> bool:
+        return self._alone != "always" and self._known.quiet(tenant, name, size, self._clock())
+
+    def _sorted_out(self, frames: Sequence[StoredFrame]) -> list[Push]:
+        """Send each stream that is new or busy alone, the others together."""
+        own: dict[bytes, list[StoredFrame]] = {}
+        mixed: list[StoredFrame] = []
+        for frame in frames:
+            name = self._names.only(frame)
+            (mixed if name is None else own.setdefault(name, [])).append(frame)
+        pushes: list[Push] = []
+        shared: list[StoredFrame] = []
+        for name, run in own.items():
+            if self._quiet(run[0].tenant, name, sum(frame.inflated for frame in run)):
+                shared += run
+            else:
+                pushes += [of_frames(group, (name,)) for group in _grouped(run, self._push_bytes)]
+        for group in _grouped(mixed, self._push_bytes):
+            pushes += self._cut_out(group, shared)
+        return pushes + list(map(of_frames, _grouped(shared, self._push_bytes)))
+
+    def _cut_out(self, frames: Sequence[StoredFrame], shared: list[StoredFrame]) -> list[Push]:
+        """Cut new and busy streams out of frames; frames without any are added to those that go as they are."""
         streams: dict[bytes, list[bytes]] = {}
         for frame in frames:
             for name, values in parts_of(inflate(frame.payload)):
                 streams.setdefault(name, []).append(values)
+        quiet = {
+            name: values
+            for name, values in streams.items()
+            if self._quiet(frames[0].tenant, name, sum(map(len, values)))
+        }
+        if len(quiet) == len(streams):
+            shared += frames
+            return []
         oldest = min(frame.min_ns for frame in frames)
-        return [of_text(name, values, oldest) for name, values in streams.items()]
+        pushes = [of_text(name, values, oldest) for name, values in streams.items() if name not in quiet]
+        return pushes + ([of_texts(quiet, oldest)] if quiet else [])
 
-    def _names(self, frame: StoredFrame) -> tuple[bytes, ...]:
-        """Name a frame's streams; those with the same mark have the same streams and are inflated once."""
-        mark: int = getattr(frame, "streams", 0)
-        names = self._named.get((frame.tenant, mark)) if mark else None
-        if names is None:
-            names = tuple(set(names_in(inflate(frame.payload))))
-            if mark:
-                if len(self._named) >= _KNOWN:
-                    self._named.clear()
-                self._named[frame.tenant, mark] = names
-        return names
 
-    def _apart(self, frames: Sequence[StoredFrame], horizon: int) -> list[Push]:
-        """Send each stream alone, and what is older than ``horizon`` as late."""
-        streams: dict[bytes, list[bytes]] = {}
-        late: dict[bytes, list[bytes]] = {}
-        for frame in frames:
-            text = inflate(frame.payload)
-            hour = frame.max_ns // HOUR_NS
-            if frame.min_ns >= horizon:
-                for name, values in parts_of(text):
-                    streams.setdefault(name, []).append(values)
-            elif frame.max_ns < horizon and frame.min_ns // HOUR_NS == hour and _LATE_LABEL not in text:
-                for name, values in parts_of(text):
-                    late.setdefault(late_name(name, hour), []).append(values)
-            else:
-                _by_entry(text, horizon, streams, late)
-        pushes = [of_text(name, values, 0, late=True) for name, values in sorted(late.items(), key=_hour)]
-        oldest = max(min(frame.min_ns for frame in frames), horizon)
-        return pushes + [of_text(name, values, oldest) for name, values in streams.items()]
+def _apart(frames: Sequence[StoredFrame], horizon: int) -> list[Push]:
+    """Send each stream alone, and what is older than ``horizon`` as late."""
+    streams: dict[bytes, list[bytes]] = {}
+    late: dict[bytes, list[bytes]] = {}
+    for frame in frames:
+        text = inflate(frame.payload)
+        hour = frame.max_ns // HOUR_NS
+        if frame.max_ns < horizon and frame.min_ns // HOUR_NS == hour and _LATE_LABEL not in text:
+            for name, values in parts_of(text):
+                late.setdefault(late_name(name, hour), []).append(values)
+        else:
+            _by_entry(text, horizon, streams, late)
+    pushes = [of_text(name, values, 0, late=True) for name, values in sorted(late.items(), key=_hour)]
+    return pushes + [of_text(name, values, horizon) for name, values in streams.items()]
 
 
 _LATE_LABEL = f'"{LATE}":'.encode()
@@ -230,4 +228,5 @@ def _grouped(frames: Sequence[StoredFrame], limit: int) -> Iterable[Sequence[Sto
             yield frames[start:position]
             start, size = position, 0
         size += frame.inflated
-    yield frames[start:]
+    if frames:
+        yield frames[start:]

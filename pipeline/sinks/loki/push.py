@@ -7,7 +7,7 @@ payloads with a comma member between them, a closing member.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -65,9 +65,10 @@ class Push:
         stream: The only stream in it, where that is known and its entries are in order of time:
             then Loki's verdict can be believed entry by entry.
         late: The entries carry the label ``late`` already.
-        names: The streams in it, as `name_of` says; empty when nobody looked.
+        names: The only stream in it, as `name_of` says; empty when there are several, or nobody looked.
         oldest_ns: No entry is older.
         maybe: An earlier try may have stored entries of it: they must stay in their streams.
+        doubted: How many pushes of the plan Loki had taken when it refused this for an unknown reason.
     """
 
     payloads: tuple[bytes, ...]
@@ -77,6 +78,7 @@ class Push:
     names: tuple[bytes, ...] = ()
     oldest_ns: int = 0
     maybe: bool = False
+    doubted: int | None = None
 
     def body(self) -> bytes:
         """Return the request body; a second call returns the same bytes."""
@@ -124,6 +126,14 @@ def of_text(name: bytes, values: Sequence[bytes], oldest_ns: int, *, late: bool 
     """Send one stream alone, from texts of its values as `parts_of` gives them."""
     text = _STREAM + name + _VALUES + b",".join(values) + _END
     return Push((member(text),), len(text), late=late, names=(name,), oldest_ns=oldest_ns)
+
+
+def of_texts(streams: Mapping[bytes, Sequence[bytes]], oldest_ns: int) -> Push:
+    """Send several streams together, from texts of their values."""
+    text = b",".join(
+        [_STREAM + name + _VALUES + b",".join(values) + _END for name, values in streams.items()]
+    )
+    return Push((member(text),), len(text), oldest_ns=oldest_ns)
 
 
 def of_stream(stream: Stream, *, late: bool = False) -> Push:

@@ -31,7 +31,8 @@ class LokiSettings:
         late_after_s: Records older than this are sent with the label ``late`` at once. It must stay
             below half of Loki's ``max_chunk_age`` (1 h) minus its ``creation_grace_period``
             (10 min); 0 waits for Loki to refuse them, which it does not always say.
-        alone: Which streams get a push of their own, see `pipeline.sinks.loki.plan`.
+        alone: Which streams get a push of their own, see `pipeline.sinks.loki.plan`; with ``never``
+            records can get lost.
         introduced_s: For how long a stream counts as known; below Loki's ``chunk_idle_period`` (30 min).
     """
 
@@ -47,7 +48,7 @@ class LokiSettings:
     connect_timeout_s: float = 5.0
     connections: int = 8
     late_after_s: int = 2700
-    alone: Literal["new", "always", "never"] = "new"
+    alone: Literal["busy", "always", "never"] = "busy"
     introduced_s: int = 1200
 
     def __post_init__(self) -> None:

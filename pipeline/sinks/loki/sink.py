@@ -19,6 +19,7 @@ from pipeline.sinks.quarantine import Quarantine, Refused
 if TYPE_CHECKING:
     from pipeline.sinks.delivery import StoredFrame
     from pipeline.sinks.loki.bisect import Bad
+    from pipeline.sinks.loki.push import Push
     from pipeline.sinks.loki.settings import LokiSettings
 
 _log = logging.getLogger("headrig.loki")
@@ -27,8 +28,9 @@ TAKEN = 204
 REFUSED = frozenset({400, 413, 422})
 BUSY = frozenset({408, 425, 429})
 _SERVER = 500
-_SMALL = 1 << 18
-"""A push this small is not cut when Loki says 429."""
+_SMALL = 1 << 14
+"""A push this small is not cut when Loki says 429. What of a large one Loki stored already counts again towards its
+rates when it is sent again, so that the rest of it might never get through."""
 
 
 class LokiSink:
@@ -63,8 +65,13 @@ class LokiSink:
         plan = self._plans.get(tenant)
         if plan is None or plan.key != (frames[0].position, frames[-1].end):
             plan = self._plans[tenant] = await asyncio.to_thread(self._planner.plan, frames)
-        while plan.todo:
-            await self._step(tenant, plan)
+        taken = plan.taken
+        try:
+            while plan.todo:
+                await self._step(tenant, plan)
+        except UndeliveredError as error:
+            error.progress = plan.taken > taken
+            raise
         del self._plans[tenant]
         return Delivery(plan.delivered, plan.refused)
 
@@ -91,6 +98,7 @@ class LokiSink:
         status = answer.status
         if status == TAKEN:
             plan.todo.pop()
+            plan.taken += 1
             self._planner.took(tenant, push)
         elif status in REFUSED or (status == _SERVER and blames_entry(answer.text)):
             await self._narrow(tenant, plan, answer)
@@ -102,7 +110,11 @@ class LokiSink:
 
     async def _narrow(self, tenant: str, plan: Plan, answer: Answer) -> None:
         push = plan.todo[-1]
-        narrowed = await asyncio.to_thread(narrow, push, answer)
+        sure = push.doubted is not None and plan.taken > push.doubted
+        narrowed = await asyncio.to_thread(narrow, push, answer, sure=sure)
+        if narrowed.unknown:
+            _put_off(plan, narrowed.again[0], answer)
+            return
         if narrowed.bad:
             items = [item for bad in narrowed.bad for item in self._items(tenant, bad)]
             await asyncio.to_thread(self._quarantine.append, items)
@@ -131,6 +143,19 @@ class LokiSink:
             )
             for value in bad.values
         ]
+
+
+def _put_off(plan: Plan, push: Push, answer: Answer) -> None:
+    """Send an entry that was refused for an unknown reason after all others; raise when that makes no sense."""
+    hopeless = plan.doubted == plan.taken or len(plan.todo) == 1
+    plan.todo[:] = [replace(push, doubted=plan.taken), *plan.todo[:-1]]
+    plan.doubted = plan.taken
+    if hopeless:
+        raise HeldError(
+            f"Loki answered {answer.status} to a single entry, and its text does not say that the entry is at fault: "
+            "look at its address, at what stands between, and at its own log",
+            status=str(answer.status),
+        )
 
 
 def _failure(answer: Answer) -> UndeliveredError:

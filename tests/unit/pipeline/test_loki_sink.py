@@ -277,6 +277,100 @@ async def test_a_new_stream_is_introduced_alone(stub, make_sink):
     assert len(stub.seen) == before + 1
 
 
+@pytest.mark.parametrize("alone", ["busy", "always"])
+async def test_a_stream_over_its_rate_loses_nothing_behind_a_quiet_one(stub, make_sink, alone):
+    """Loki hides a stream over its rate behind one that it takes: so a busy stream goes alone, and again."""
+    sink = make_sink(alone=alone)
+    await sink.write([frame([(A, [entry(NOW, "a")]), (B, [entry(NOW, "b")])], 0)])
+    stub.stream_burst = 300_000
+    frames = [
+        frame(
+            [
+                (A, [entry(NOW + 10 * p + i, f"{p}.{i}".ljust(20_000)) for i in range(4)]),
+                (B, [entry(NOW + p, f"b{p}")]),
+            ],
+            p,
+        )
+        for p in range(1, 10)
+    ]
+    tries = 0
+    while True:
+        try:
+            delivery = await sink.write(frames)
+            break
+        except UndeliveredError as error:
+            assert (error.status, tries < 20) == ("429", True)
+            tries += 1
+            stub.refill()
+
+    assert tries
+    assert delivery == Delivery(45)
+    assert len(stub.entries()) == 47
+
+
+async def test_quiet_streams_share_a_push(stub, make_sink):
+    """What is known and small costs no push of its own; what is busy does, and frames of one stream go as they are."""
+    sink = make_sink()
+    first = [frame([(labels, [entry(NOW, "x")]) for labels in (A, B, C)], 0)]
+    await sink.write(first)
+    introduced = len(stub.seen)
+    large = frame([(C, [entry(NOW + 1, "x" * 70_000)])], 2)
+    await sink.write([frame([(A, [entry(NOW + 1, "a1")]), (B, [entry(NOW + 1, "b1")])], 1), large])
+    pushed = [sorted(each["stream"]["app"] for each in seen.streams) for seen in stub.seen[introduced:]]
+
+    assert introduced == 3
+    assert sorted(pushed) == [["a", "b"], ["c"]]
+
+
+async def test_an_answer_that_speaks_of_no_entry_moves_nothing_to_quarantine(stub, make_sink, quarantine):
+    """A proxy's 400 is narrowed to one entry and held there, in few pushes, until an operator looks."""
+    text = "Client sent an HTTP request to an HTTPS server"
+    stub.script = [(400, text, {})] * 40
+    sink = make_sink()
+    frames = [frame([(A, [entry(NOW + i, f"a{i}") for i in range(50)]), (B, [entry(NOW, "b")])])]
+    for _ in range(3):
+        with pytest.raises(HeldError, match="look at"):
+            await sink.write(frames)
+    assert len(stub.seen) < 40
+    stub.script = []
+
+    assert await sink.write(frames) == Delivery(51)
+    assert not quarantine.items()
+
+
+async def test_an_unknown_reason_blames_an_entry_when_its_neighbours_are_taken(stub, make_sink, quarantine):
+    """A text of another version of Loki holds nobody else: the others arrive, then the entries are at fault."""
+    bad = {"a3", "a4", "a20"}
+    stub.blame = lambda _, value: "a rule that came later" if value[1] in bad else None
+    sink = make_sink()
+    frames = [frame([(A, [entry(NOW + i, f"a{i}") for i in range(50)]), (B, [entry(NOW, "b")])])]
+    for _ in range(5):
+        try:
+            delivery = await sink.write(frames)
+            break
+        except HeldError:
+            pass
+
+    assert delivery == Delivery(48, {"other": 3})
+    assert {item.line for item in refused(quarantine)} == bad
+    with pytest.raises(HeldError):
+        await sink.write([frame([(A, [entry(NOW + 99, "a3")])], 1)])
+
+
+async def test_waiting_starts_short_again_when_a_part_was_taken(stub, make_sink):
+    """A fault in the middle of several pushes says that there was progress."""
+    sink = make_sink()
+    frames = [frame([(A, [entry(NOW, "a")]), (B, [entry(NOW, "b")])])]
+    stub.script = [204, 503, 503]
+    found = []
+    for _ in range(2):
+        with pytest.raises(UndeliveredError) as caught:
+            await sink.write(frames)
+        found.append(caught.value.progress)
+
+    assert found == [True, False]
+
+
 async def test_too_far_behind_is_sent_again_with_its_hour(stub, make_sink, quarantine):
     """Without the shortcut, what Loki refuses as too late is sent with the label, in few pushes."""
     stub.window_ns = HOUR_NS

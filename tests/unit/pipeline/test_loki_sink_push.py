@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 import pytest
 from headrig import CorruptionError
 from hypothesis import given
 from hypothesis import strategies as st
-from push_frames import NOW, entry, frame
+from push_frames import NOW, TestFrame, entry, frame
 
 from pipeline.sinks.loki.bisect import narrow, reason_of
 from pipeline.sinks.loki.client import Answer
-from pipeline.sinks.loki.plan import Known, Planner
+from pipeline.sinks.loki.known import Known, Names
+from pipeline.sinks.loki.plan import Planner
 from pipeline.sinks.loki.push import (
     HOUR_NS,
     Stream,
@@ -58,6 +60,17 @@ VALUES = st.lists(
 STREAMS = st.lists(st.tuples(LABELS, VALUES), min_size=1, max_size=4)
 
 
+@dataclass(frozen=True)
+class MarkedFrame(TestFrame):
+    """A frame of the buffer, with the mark of its streams."""
+
+    streams: int = 0
+
+
+def marked(streams, mark, position=0):
+    return MarkedFrame(**asdict(frame(streams, position)), streams=mark)
+
+
 def sent(pushes) -> list[tuple[str, str, str, str]]:
     """All that pushes hold: (labels without late, ns, line, metadata)."""
     found = []
@@ -92,7 +105,7 @@ def test_cutting_text_finds_what_parsing_finds(streams):
 
 @given(
     st.lists(STREAMS, min_size=1, max_size=4),
-    st.sampled_from(["new", "always", "never"]),
+    st.sampled_from(["busy", "always", "never"]),
     st.integers(0, 20_000),
 )
 def test_a_plan_holds_every_entry_once(frames, alone, late_after):
@@ -126,7 +139,7 @@ def test_narrowing_loses_nothing(streams, late):
         for _ in range(200):
             if not todo:
                 break
-            narrowed = narrow(todo.pop(), Answer(400, text))
+            narrowed = narrow(todo.pop(), Answer(400, text), sure=True)
             todo += narrowed.again
             bad += [(each.labels, each.values) for each in narrowed.bad]
         assert not todo
@@ -162,12 +175,54 @@ def test_what_is_no_stream_object_is_corruption(text):
 
 
 def test_known_streams_are_forgotten_in_time():
-    """A stream that Loki may have let go is new again."""
+    """A stream that Loki may have let go is new again, and shares no push."""
     known = Known(10)
-    known.add("t", [b"a"], 100)
-    assert known.new("t", [b"a", b"b"], 109) == {b"b"}
-    assert known.new("t", [b"a"], 110) == {b"a"}
-    assert known.new("other", [b"a"], 100) == {b"a"}
+    known.add("t", b"a", 1, 100)
+
+    assert known.quiet("t", b"a", 1, 109)
+    assert not known.quiet("t", b"b", 1, 109)
+    assert not known.quiet("t", b"a", 1, 110)
+    assert not known.quiet("other", b"a", 1, 100)
+
+
+def test_a_stream_is_quiet_while_what_it_gets_stays_small():
+    """64 KiB at once and 16 KiB a second; a stream that was busy is quiet again after seconds."""
+    known, second = Known(1000 * 10**9), 10**9
+    known.add("t", b"a", 1000, 0)
+    quiet = [known.quiet("t", b"a", 16 << 10, n * second) for n in range(100)]
+    busy = [known.quiet("t", b"a", 64 << 10, (100 + n) * second) for n in range(20)]
+
+    assert all(quiet)
+    assert not any(busy[1:])
+    assert not known.quiet("t", b"a", 1, 120 * second)
+    assert known.quiet("t", b"a", 1, 125 * second)
+
+
+def test_what_is_remembered_of_streams_is_bounded():
+    """Neither many streams nor long labels fill the memory; what is used stays."""
+    known = Known(10**9)
+    for number in range(50_000):
+        known.add("t", b"%d" % number, 1, 1)
+    names = Names()
+    frames = [marked([({"app": "x" * 100_000 + str(n)}, [entry(NOW, "x")])], n + 1) for n in range(100)]
+    for each in frames:
+        names.only(each)
+        assert names.only(frames[0]) == name_of({"app": "x" * 100_000 + "0"})
+
+    assert len(known) <= 20_000
+    assert known.quiet("t", b"49999", 1, 2)
+    assert len(names) < 50
+    assert names.size <= 4 << 20
+
+
+def test_a_frame_with_a_known_mark_is_not_inflated():
+    """One look at the first frame with the same streams is enough."""
+    names = Names()
+    first = marked([({"app": "a"}, [entry(NOW, "x")])], 7)
+
+    assert names.only(first) == name_of({"app": "a"})
+    assert names.only(replace(first, payload=b"")) == name_of({"app": "a"})
+    assert names.only(replace(first, tenant="other")) == name_of({"app": "a"})
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ class Telemetry:
         self.requests = counter("headrig_requests", "Ingest requests", "route", "status")
         self.retries = counter("headrig_sink_retries", "Pushes that will be sent again", "sink", "status")
         self.expired = counter("headrig_archive_expired_records", "Records the archive's bounds removed")
+        self.quarantine_expired = counter(
+            "headrig_quarantine_expired_records", "Items the quarantine's bound removed"
+        )
         self.restarts = counter("headrig_process_restarts", "Children the supervisor started again", "kind")
         self.ids_evicted = counter("headrig_batch_ids_evicted", "Batch ids forgotten before their 24 hours")
 

@@ -91,7 +91,10 @@ async def _serve(node: Node, telemetry: Telemetry) -> int:
 def _start_pumps(node: Node, audit: AuditLog, telemetry: Telemetry) -> list[tuple[Pump, Sink]]:
     settings = node.settings
     quarantine = Quarantine.open(
-        node.paths.quarantine, writer="audit", max_bytes=settings.quarantine.max_bytes
+        node.paths.quarantine,
+        writer="audit",
+        max_bytes=settings.quarantine.max_bytes,
+        on_expired=telemetry.quarantine_expired.inc,
     )
     started = []
     log_place = node.paths.audit_cursors  # the log's own directory holds the log's own files only

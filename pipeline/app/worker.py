@@ -86,6 +86,7 @@ class Worker:
                 self._node.paths.quarantine,
                 writer=f"w{self._worker}",
                 max_bytes=self._node.settings.quarantine.max_bytes,
+                on_expired=self.telemetry.quarantine_expired.inc,
             )
             self._start_pumps(quarantine)
             client = AuditClient(self._node.paths.audit_socket)

@@ -62,7 +62,7 @@ async def redrive(quarantine: Quarantine, sink: Sink, ids: Iterable[str]) -> Red
             continue
         outcome = await sink.write(_frames(item))
         if outcome.delivered:
-            await asyncio.to_thread(quarantine.remove, [item_id])
+            await asyncio.to_thread(quarantine.remove, [item])
             delivered += 1
         else:
             refused += 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from headrig import ConfigError, IntegrityError, RetryableError
+from headrig import ConfigError, RetryableError
 from push_frames import NOW, entry, frame
 from push_stub import PushStub
 
 from pipeline import durable
+from pipeline.sinks.delivery import Delivery, UndeliveredError
 from pipeline.sinks.loki.settings import LokiSettings
 from pipeline.sinks.loki.sink import LokiSink
 from pipeline.sinks.quarantine import Quarantine, Refused, Unscanned, id_of
@@ -40,8 +41,8 @@ def unscanned(**values) -> Unscanned:
 def opened(tmp_path):
     held = []
 
-    def make(writer="w0", max_bytes=1 << 20) -> Quarantine:
-        held.append(Quarantine.open(tmp_path / "quarantine", writer=writer, max_bytes=max_bytes))
+    def make(writer="w0", max_bytes=1 << 20, **options) -> Quarantine:
+        held.append(Quarantine.open(tmp_path / "quarantine", writer=writer, max_bytes=max_bytes, **options))
         return held[-1]
 
     yield make
@@ -94,22 +95,41 @@ def test_removed_items_are_gone_for_everyone(opened):
     """Removing from another process leaves the writer's segment alone and hides the item."""
     held, cli = opened(), opened("cli")
     held.append([refused("one"), refused("two")])
-    cli.remove([id_of(refused("one"))])
+    cli.remove([refused("one")])
     assert [item.line for item in held.items().values()] == ["two"]
     held.append([refused("three")])
     assert [item.line for item in cli.items().values()] == ["two", "three"]
 
 
-def test_disk_is_bounded_and_the_oldest_goes(opened, tmp_path):
-    """Over the bound the oldest segment is removed and its items are counted."""
-    held = opened(max_bytes=20_000)
+def test_an_item_that_comes_again_after_its_removal_is_there_again(opened):
+    """An entry that was sent again and refused once more is not hidden by the removal before."""
+    held, cli = opened(), opened("cli")
+    held.append([refused("one")])
+    cli.remove([refused("one")])
+    held.append([refused("one", time_ns=NOW + 1, reason="format")])
+
+    assert list(held.items().values()) == [refused("one", time_ns=NOW + 1, reason="format")]
+    cli.remove(held.items().values())
+    assert not cli.items()
+
+
+def test_disk_is_bounded_and_the_oldest_goes(opened, tmp_path, caplog):
+    """Over the bound the oldest segment is removed; its items are told, but not those that were removed before."""
+    expired = []
+    held = opened(max_bytes=20_000, on_expired=expired.append)
+    held.append([refused("first"), refused("second")])
+    opened("cli").remove([refused("first")])
     for i in range(400):
         held.append([refused(f"line {i} " + "x" * 50)])
     kept = [item.line for item in held.items().values()]
-    assert sum(path.stat().st_size for path in (tmp_path / "quarantine").iterdir()) <= 20_000
+
+    own = [path.stat().st_size for path in (tmp_path / "quarantine").iterdir() if path.name.startswith("w0")]
+    assert sum(own) <= 20_000
     assert kept[-1].startswith("line 399 ")
-    assert held.expired + len(kept) == 400
-    assert held.expired > 0
+    assert sum(expired) + len(kept) == 401
+    assert len(expired) > 1
+    assert "quarantine is full" in caplog.text
+    assert "line" not in caplog.text.replace("quarantine.py", "")
 
 
 def test_bounds_are_kept_over_restarts(opened, tmp_path):
@@ -133,18 +153,22 @@ def test_a_torn_tail_hides_nothing_else(opened, tmp_path):
     assert [item.line for item in again.items().values()] == ["one", "three"]
 
 
-def test_after_a_failed_sync_nothing_is_written(opened):
-    """The outcome is unknown, so the writer is done; a second sync could lie."""
+def test_after_a_failed_sync_the_writer_goes_on_in_a_new_segment(opened, tmp_path):
+    """The outcome is unknown, so the file is left as it is; what is appended again is kept once."""
     held, files = opened(), Counting()
     held.append([refused("one")])
     with durable.using(files):
         files.failing = True
-        with pytest.raises(IntegrityError):
-            held.append([refused("two")])
+        for _ in range(3):
+            with pytest.raises(UndeliveredError):
+                held.append([refused("two")])
         files.failing = False
-        with pytest.raises(IntegrityError):
-            held.append([refused("three")])
-    assert "three" not in [item.line for item in held.items().values()]
+        held.append([refused("two"), refused("three")])
+        held.append([refused("four")])
+
+    assert files.sites == ["quarantine.create", "quarantine.append", "quarantine.append"]
+    assert sorted(item.line for item in held.items().values()) == ["four", "one", "three", "two"]
+    assert len(list((tmp_path / "quarantine").iterdir())) == 2
 
 
 def test_an_unscanned_record_holds_no_text(opened, tmp_path):
@@ -192,8 +216,11 @@ async def test_what_loki_refuses_is_durable_before_the_write_returns(opened):
     files.failing = True
     async with PushStub(blame=lambda _labels, _value: "max entry size") as stub:
         sink = LokiSink(LokiSettings(url=stub.url), held, clock=lambda: NOW)
-        with durable.using(files), pytest.raises(IntegrityError):
-            await sink.write([frame([({"app": "a"}, [entry(NOW, "x")])])])
+        frames = [frame([({"app": "a"}, [entry(NOW, "x")])])]
+        with durable.using(files), pytest.raises(UndeliveredError) as caught:
+            await sink.write(frames)
+        assert caught.value.status == "quarantine"
+        assert await sink.write(frames) == Delivery(0, {"too_large": 1})
         await sink.close()
 
 

@@ -27,6 +27,7 @@ from pydantic import (
 
 from pipeline.plugins import PluginsSection
 
+_STREAMS = 2000
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?\Z")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
@@ -141,6 +142,9 @@ class Labels(_Section):
     static: dict[str, str] = {}
     max_value: Size = 128
     max_values: int = Field(500, gt=0)
+    max_streams: int | None = Field(
+        None, gt=0, description="per tenant and worker; default: 2,000 over all workers, of Loki's 5,000"
+    )
 
     @model_validator(mode="after")
     def _places(self) -> Labels:
@@ -260,6 +264,11 @@ class Settings(_Section):
         if self.sinks.loki is None and not self.sinks.archiving:
             raise ValueError("sinks: there is none; give sinks.loki.url or enable sinks.archive")
         return self
+
+    @property
+    def max_streams(self) -> int:
+        """Most distinct label sets of a tenant, for each worker."""
+        return self.labels.max_streams or max(_STREAMS // self.workers, 1)
 
     @property
     def host(self) -> str:

@@ -1,8 +1,5 @@
 """From rows to ready Loki stream fragments: labels, structured metadata and times that never collide.
 
-A sender must not make streams at will: only configured labels are labels, their values are capped
-in length and in number, and what is over a cap moves to structured metadata.
-
 Loki folds equal lines of one nanosecond in one stream. So an input coarser than a nanosecond gets,
 in its unused digits, this writer's number and a counter, and equal (stream, ns, line) that are
 left within one group move by 1 ns. What is sent again later comes from the frame, byte-identical.
@@ -13,8 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -23,36 +19,14 @@ import orjson
 from headrig import Attributes, Batch, ConfigError, Envelope, Resource
 from numpy.typing import NDArray
 
+from pipeline.labels import Budget, LabelSettings, shortened
+
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _CACHE = 4096
+FRAME_BYTES = 1 << 20
+"""A frame is at most this large, inflated, unless one record alone is longer."""
 _MICROS = 3
 """Digits of a nanosecond that a clock of microseconds leaves unused."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSettings:
-    """Which labels there are.
-
-    Attributes:
-        sources: Label name to places, the first that has a value wins:
-            ``resource.<name>``, ``body.<top-level field>``, ``label.<name the client sent>``.
-        keep: Names of labels that are kept when the client sent them.
-        static: Labels with a fixed value.
-        max_value_bytes: Longest label value.
-        max_values: Most distinct values of one label, per tenant and worker.
-    """
-
-    sources: Mapping[str, tuple[str, ...]]
-    keep: tuple[str, ...] = ()
-    static: Mapping[str, str] = field(default_factory=dict)
-    max_value_bytes: int = 128
-    max_values: int = 500
-
-    def fields(self) -> Iterable[str]:
-        """Name the top-level JSON fields that labels need."""
-        return (
-            place[5:] for places in self.sources.values() for place in places if place.startswith("body.")
-        )
 
 
 @dataclass(slots=True)
@@ -61,7 +35,7 @@ class _Stream:
 
     labels: dict[str, str]
     extra: dict[str, str]
-    mark: int
+    marks: frozenset[int]
 
 
 _Row = tuple[Any, str, Attributes]
@@ -90,16 +64,42 @@ class _Enveloped:
         )
 
 
-@dataclass(slots=True)
-class Fragments:
-    """Encoded rows: ``data`` is stream objects joined by commas, ready for a frame."""
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Encoded rows of one stream: ``data`` is one stream object, at most a frame large unless one row alone is.
+
+    Attributes:
+        data: The object.
+        records: Rows in it.
+        min_ns, max_ns: No row is earlier or later; those of the batch it comes from.
+        marks: 64 bits that stand for the stream's labels, alone in a set.
+    """
 
     data: bytes
     records: int
     min_ns: int
     max_ns: int
     marks: frozenset[int]
-    """64 bits for each stream in it, the same for the same labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """An encoded batch."""
+
+    pieces: list[Fragment]
+    records: int
+    min_ns: int
+    max_ns: int
+
+    @property
+    def data(self) -> bytes:
+        """All stream objects, joined by commas."""
+        return b",".join([piece.data for piece in self.pieces])
+
+    @property
+    def marks(self) -> frozenset[int]:
+        """What stands for each stream in it."""
+        return frozenset().union(*(piece.marks for piece in self.pieces))
 
 
 class Streams:
@@ -120,38 +120,44 @@ class Streams:
         self._all = _getter([fields[name] for name in self._body])
         self._firsts: dict[Resource, tuple[Callable[[Any], Any], list[int]]] = {}
         self._cache: dict[Any, _Stream] = {}
-        self._values: dict[tuple[str, str], set[str]] = {}
-        self.demoted = 0
+        self._budget = Budget(settings)
+
+    @property
+    def demoted(self) -> int:
+        """Label values that went to structured metadata; whoever counts them sets it back."""
+        return self._budget.demoted
+
+    @demoted.setter
+    def demoted(self, number: int) -> None:
+        self._budget.demoted = number
 
     def encode(self, batch: Batch) -> Fragments | None:
         """Encode all rows; None for an empty batch."""
         if not batch.lines:
             return None
-        texts = b"\n".join(batch.lines).decode().split("\n")
-        if len(texts) != len(batch.lines):  # plain text with newlines inside
-            texts = [line.decode() for line in batch.lines]
         times = batch.time_ns
+        earliest, latest = min(times), max(times)
         # Times that differ over the whole batch need no look at lines.
         distinct = len(set(times)) == len(times)
-        stamps: Iterable[Any] = map(str, times) if distinct else times
-        groups = self._group(batch, list(zip(stamps, texts, batch.attributes, strict=True)))
+        stamps: Iterable[Any] = orjson.dumps(times)[1:-1].decode().split(",") if distinct else times
         pieces = []
-        for stream, rows in groups:
+        for stream, rows in self._group(batch, stamps):
             values: list[_Row] = rows
             if stream.extra:
                 values = [(ns, text, {**stream.extra, **attributes}) for ns, text, attributes in rows]
             if not distinct:
                 values = [(str(ns), text, attributes) for ns, text, attributes in separated(values)]
-            pieces.append(orjson.dumps({"stream": stream.labels, "values": values}))
-        marks = frozenset(stream.mark for stream, _ in groups)
-        return Fragments(b",".join(pieces), len(texts), min(times), max(times), marks)
+            for data, records in _bounded(stream.labels, values):
+                pieces.append(Fragment(data, records, earliest, latest, stream.marks))
+        return Fragments(pieces, len(times), earliest, latest)
 
-    def _group(self, batch: Batch, rows: list[_Row]) -> list[tuple[_Stream, list[_Row]]]:
+    def _group(self, batch: Batch, stamps: Iterable[Any]) -> list[tuple[_Stream, list[_Row]]]:
         """Sort rows into streams; one pass, with as little as can be in it.
 
         The first body field of each label decides nearly always, so rows are sorted by these alone; only those
         that lack one, or have something odd in it, are looked at again with all fields.
         """
+        rows: list[_Row] = list(zip(stamps, map(bytes.decode, batch.lines), batch.attributes, strict=True))
         first, places = self._first_fields(batch.resource)
         keys = _keys(batch, first, ("",) * len(places))
         groups: dict[Any, list[_Row]] = defaultdict(list)
@@ -221,25 +227,22 @@ class Streams:
         sent = dict(envelope.labels) if envelope else {}
         extra = dict(envelope.metadata) if envelope else {}
         found: dict[str, str] = dict(self._settings.static)
+        theirs: set[str] = set()
         for name, places in self._settings.sources.items():
-            value = next((v for place in places if (v := self._at(place, resource, values, sent))), "")
-            if value:
-                found[name] = value
+            for place in places:
+                if value := self._at(place, resource, values, sent):
+                    found[name] = value
+                    if not place.startswith("resource."):
+                        theirs.add(name)
+                    break
         for name, value in sent.items():
             if name in self._settings.keep and value:
-                found.setdefault(name, value)
+                if found.setdefault(name, value) is value:
+                    theirs.add(name)
             elif value and found.get(name) != value:
-                extra.setdefault(name, value)
-        labels = {}
-        for name, value in found.items():
-            if self._allowed(resource.tenant, name, value):
-                labels[name] = value
-            else:
-                self.demoted += 1
-                extra.setdefault(name, value)
-        labels.setdefault("service_name", "unknown_service")
-        text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
-        return _Stream(labels, extra, int.from_bytes(blake2b(text, digest_size=8).digest(), "little"))
+                extra.setdefault(name, shortened(value))
+        labels, mark = self._budget.spend(resource.tenant, found, theirs, extra)
+        return _Stream(labels, extra, frozenset((mark,)))
 
     def _at(self, place: str, resource: Resource, values: _Fields, sent: Mapping[str, str]) -> str:
         kind, _, name = place.partition(".")
@@ -249,16 +252,16 @@ class Streams:
             return sent.get(name, "")
         return getattr(resource, name) or ""
 
-    def _allowed(self, tenant: str, name: str, value: str) -> bool:
-        if len(value.encode()) > self._settings.max_value_bytes:
-            return False
-        known = self._values.setdefault((tenant, name), set())
-        if value in known:
-            return True
-        if len(known) >= self._settings.max_values:
-            return False
-        known.add(value)
-        return True
+
+def _bounded(labels: Mapping[str, str], values: list[_Row]) -> Iterator[tuple[bytes, int]]:
+    """Encode rows of one stream as objects of at most a frame, unless one row alone is larger."""
+    data = orjson.dumps({"stream": labels, "values": values})
+    if len(data) <= FRAME_BYTES or len(values) == 1:
+        yield data, len(values)
+        return
+    step = max(len(values) * FRAME_BYTES // len(data), 1)
+    for start in range(0, len(values), step):
+        yield from _bounded(labels, values[start : start + step])
 
 
 def _first(places: Iterable[str], resource: Resource) -> str:

@@ -15,9 +15,10 @@ from pipeline.app.paths import Paths
 from pipeline.audit.leaf import encode_leaf, encode_unscanned_leaf
 from pipeline.flow.head import HeadDecoder
 from pipeline.flow.stages import Stages
+from pipeline.labels import LabelSettings
 from pipeline.plugins import Plugins, Running, load_stages
 from pipeline.settings import Settings
-from pipeline.streams import LabelSettings, Streams
+from pipeline.streams import Streams
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Blueprint:
             static=settings.labels.static,
             max_value_bytes=settings.labels.max_value,
             max_values=settings.labels.max_values,
+            max_streams=settings.max_streams,
         )
         specs = load_stages()
         self.plugins = Plugins.load(settings.plugins, line_bytes=settings.limits.line)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from headrig import AuditEvent, OverloadedError, Verdict
 from isal import igzip
 
+from pipeline import streams
 from pipeline.buffer import BidMark, Frame
 from pipeline.flow.balance import RECEIVED, STORED, Balance, verdict_counts
 from pipeline.flow.inbound import Receipt
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from pipeline.buffer import Wal
     from pipeline.flow.prepare import Columns
     from pipeline.flow.request import Request
-    from pipeline.streams import Fragments
+    from pipeline.streams import Fragment, Fragments
 
-FRAME_BYTES = 1_000_000
-"""A frame is at most 1 MiB inflated, unless one line alone is longer."""
+FRAME_BYTES = streams.FRAME_BYTES
+_OWN_FRAME_BYTES = 1 << 16
+"""What a group brings of one stream gets a frame of its own from here on: the pump sends it as it is."""
 
 
 class LoggedEntry(Protocol):
@@ -310,7 +312,7 @@ class Committer:
             requests[owner].receipts.append(receipt(entry, leaf.line))
 
     def _frames(
-        self, tenant: str, requests: Sequence[Request], payloads: Sequence[tuple[bytes, list[Fragments]]]
+        self, tenant: str, requests: Sequence[Request], payloads: Sequence[tuple[bytes, list[Fragment]]]
     ) -> list[Frame]:
         last = len(payloads) - 1
         counts = self._balance.snapshot(tenant)
@@ -344,7 +346,7 @@ class Committer:
             await self._wal.append([Frame(tenant, 0, 0, now, now, (), counts, b"")])
 
 
-def _earlier(counts: Mapping[str, int], later: Sequence[tuple[bytes, list[Fragments]]]) -> dict[str, int]:
+def _earlier(counts: Mapping[str, int], later: Sequence[tuple[bytes, list[Fragment]]]) -> dict[str, int]:
     """Counts for a frame that later frames of the same request follow: without their records.
 
     Recovery cuts a request whose last frame is missing, so these are never the newest for long.
@@ -366,10 +368,26 @@ def _delta(requests: Sequence[Request]) -> Counter[str]:
     return delta
 
 
-def _group_fragments(fragments: Sequence[Fragments]) -> list[list[Fragments]]:
-    groups: list[list[Fragments]] = []
+def _group_fragments(fragments: Sequence[Fragments]) -> list[list[Fragment]]:
+    """Arrange what becomes one frame each: large streams alone, the small ones together."""
+    streams: dict[frozenset[int], list[Fragment]] = {}
+    for batch in fragments:
+        for piece in batch.pieces:
+            streams.setdefault(piece.marks, []).append(piece)
+    groups: list[list[Fragment]] = []
+    small: list[Fragment] = []
+    for pieces in streams.values():
+        if sum(len(piece.data) for piece in pieces) < _OWN_FRAME_BYTES:
+            small += pieces
+        else:
+            groups += _cut(pieces)
+    return groups + _cut(small)
+
+
+def _cut(pieces: Sequence[Fragment]) -> list[list[Fragment]]:
+    groups: list[list[Fragment]] = []
     size = 0
-    for piece in fragments:
+    for piece in pieces:
         if not groups or size + len(piece.data) > FRAME_BYTES:
             groups.append([])
             size = 0

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.flow.head import HeadDecoder
-from pipeline.streams import LabelSettings, Streams, UniqueTimes, separated
+from pipeline.labels import LabelSettings
+from pipeline.streams import Streams, UniqueTimes, separated
 
 SOURCES = {
     "service_name": ("resource.service", "body.service", "label.service", "label.job"),
@@ -105,6 +106,54 @@ def test_a_value_over_the_length_is_no_label_however_few_there_are():
         ("unknown_service", {"service_name": "ééééé"}),
     ]
     assert streams.demoted == 2
+
+
+def test_combinations_of_labels_are_bounded_per_tenant():
+    """Values that are few each make many streams together: over the cap what the sender chose becomes metadata."""
+    streams, heads = make(max_streams=10, static={"region": "eu"})
+    lines = [b'{"service":"s%d","env":"e%d"}' % (a, b) for a in range(20) for b in range(20)]
+    found = streams_of(streams.encode(batch(heads, lines, resource=Resource("shop"))))
+    other = streams_of(streams.encode(batch(heads, lines[-1:], resource=Resource("other"))))
+    bound = streams_of(streams.encode(batch(heads, lines[-1:], resource=Resource("shop", "bound"))))
+
+    assert len({orjson.dumps(one["stream"]) for one in found}) == 11
+    assert found[-1]["stream"] == {"region": "eu", "service_name": "unknown_service"}
+    assert found[-1]["values"][-1][2] == {"service_name": "s19", "env": "e19"}
+    assert sum(len(one["values"]) for one in found) == 400
+    assert other[0]["stream"] == {"region": "eu", "service_name": "s19", "env": "e19"}
+    assert bound[0]["stream"] == {"region": "eu", "service_name": "bound"}
+    assert streams.demoted == 390 * 2 + 1
+
+
+def test_a_long_value_is_cut_when_it_becomes_metadata():
+    """Loki takes 64 KiB of structured metadata: a label value of any length must not cost the record."""
+    streams, heads = make()
+    envelope = Envelope({"request_id": "é" * 40_000}, {})
+    long = "v" * 70_000
+    found = streams_of(
+        streams.encode(batch(heads, [b'{"service":"%b"}' % long.encode()], envelopes=[envelope]))
+    )
+    metadata = found[0]["values"][0][2]
+
+    assert metadata["service_name"] == "v" * 1021 + "…"
+    assert metadata["request_id"] == "é" * 510 + "…"
+    assert found[0]["values"][0][1] == '{"service":"%s"}' % long
+
+
+def test_pieces_are_at_most_a_frame_unless_one_line_is_longer():
+    """Large lines of one request come in pieces of at most 1 MiB, in order, and none is lost."""
+    streams, heads = make()
+    lines = [b'{"service":"a","n":"%03d%b"}' % (n, b"x" * 190_000) for n in range(75)]
+    lines += [b'{"service":"b","n":"%b"}' % (b'\\"' * 700_000), b'{"service":"b"}', b'{"service":"b"}']
+    fragments = streams.encode(batch(heads, lines))
+    large = [piece for piece in fragments.pieces if len(piece.data) > 1 << 20]
+
+    assert [piece.records for piece in large] == [1]
+    assert sum(piece.records for piece in fragments.pieces) == fragments.records == 78
+    assert [value[1] for one in streams_of(fragments) for value in one["values"]] == [
+        line.decode() for line in lines
+    ]
+    assert len(fragments.pieces) < 25
 
 
 def test_a_field_that_is_an_object_is_no_label():

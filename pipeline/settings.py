@@ -261,6 +261,12 @@ class Settings(_Section):
             raise ValueError(
                 "listen: without tokens headrig listens on loopback only; add tokens or listen on 127.0.0.1"
             )
+        tenants = {token.tenant for token in self.tokens if "write" in token.scopes}
+        if self.sinks.loki and len(tenants) > 1 and "{tenant}" not in (self.sinks.loki.tenant or ""):
+            raise ValueError(
+                "sinks.loki.tenant: the tokens are of several tenants, whose equal lines one Loki tenant would fold into "
+                'one; write "{tenant}", which Loki with auth_enabled: true keeps apart'
+            )
         if self.sinks.loki is None and not self.sinks.archiving:
             raise ValueError("sinks: there is none; give sinks.loki.url or enable sinks.archive")
         return self

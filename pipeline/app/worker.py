@@ -29,7 +29,7 @@ from pipeline.flow.commit import Committer, PartBuilder
 from pipeline.flow.flow import Flow
 from pipeline.flow.prepare import Preparer
 from pipeline.sinks.delivery import Sink
-from pipeline.sinks.pump import Pump
+from pipeline.sinks.pump import Pump, Turns
 from pipeline.sinks.quarantine import Quarantine
 from pipeline.sinks.sources import WalFeed
 from pipeline.streams import Streams, UniqueTimes
@@ -138,12 +138,13 @@ class Worker:
             await asyncio.sleep(0.01)  # other processes set this: there is no event to wait for
 
     def _start_pumps(self, quarantine: Quarantine) -> None:
+        turns = Turns()
         for wal in self.wals:
             for sink, settings in make_sinks(
                 self._node.settings, self._node.paths, wal.directory, quarantine, self.telemetry
             ):
                 feed = WalFeed(wal, sink.name)
-                pump = Pump(feed, sink, observer=PumpMetrics(self.telemetry), settings=settings)
+                pump = Pump(feed, sink, observer=PumpMetrics(self.telemetry), settings=settings, turns=turns)
                 pump.start()
                 self._pumps.append(pump)
                 self._sinks.append(sink)

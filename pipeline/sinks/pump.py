@@ -1,9 +1,10 @@
 """Moves frames from a log to a sink: read, write, commit, for ever.
 
 One pump serves one log and one sink, with one task per tenant, so that a tenant that Loki throttles
-stops nobody else. A tenant's frames go oldest first and one write at a time: of each stream, at most
-one push of this process is under way. A crash between write and commit sends frames again,
-byte-identical, which the sinks fold.
+stops nobody else. A tenant's frames go oldest first and one write at a time; pumps of several logs in
+one process take `Turns`. So of each stream at most one push of this process is under way
+(docs/adr/0009). A crash between write and commit sends frames again, byte-identical, which the sinks
+fold.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class PumpObserver(Protocol):
         """Tell that an operator must look; ``status`` is empty when it goes on again."""
 
     def lag_seconds(self, sink: str, tenant: str, seconds: float) -> None:
-        """Tell for how long the oldest frames in hand have waited; 0 when there are none."""
+        """Tell how long ago the oldest frame was received that the sink lacks; 0 when it lacks none."""
 
 
 class Unobserved:
@@ -87,6 +88,17 @@ class PumpSettings:
     held_max_s: float = 300.0
 
 
+class Turns:
+    """Lets one write at a time go to a sink for a tenant, over all pumps that share this."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def of(self, tenant: str, sink: str) -> asyncio.Lock:
+        """Return what a write must hold; who waits longest is next."""
+        return self._locks.setdefault((tenant, sink), asyncio.Lock())
+
+
 class Pump:
     """The pump of one log and one sink.
 
@@ -95,8 +107,10 @@ class Pump:
         sink: Where they go.
         observer: Told what happens.
         settings: Sizes and times.
+        turns: Shared by the pumps of a process, whose logs hold the same streams.
         wait: Waits that many seconds.
         clock: Monotonic seconds.
+        now: Unix time in ns.
         jitter: Returns a number in [0, 1).
     """
 
@@ -107,16 +121,20 @@ class Pump:
         *,
         observer: PumpObserver | None = None,
         settings: PumpSettings | None = None,
+        turns: Turns | None = None,
         wait: Wait = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._feed = feed
         self._sink = sink
         self._observer: PumpObserver = observer or Unobserved()
         self._settings = settings or PumpSettings()
+        self._turns = turns or Turns()
         self._wait = wait
         self._clock = clock
+        self._now = now
         self._jitter = jitter
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._discovery: asyncio.Task[None] | None = None
@@ -195,6 +213,7 @@ class Pump:
                 await self._commit(source, position, delivery)
                 small = sum(len(frame.payload) for frame in frames) < self._settings.max_bytes // 2
             else:
+                self._observer.lag_seconds(self._sink.name, source.tenant, 0.0)
                 await self._reclaim(source)
                 if self._draining.is_set():
                     return
@@ -203,20 +222,26 @@ class Pump:
 
     async def _deliver(self, tenant: str, frames: Sequence[StoredFrame]) -> Delivery:
         """Write until the sink confirms; there is no other way out but `stop`."""
-        since, failures, held = self._clock(), 0, False
+        failures, held = 0, False
+        turn = self._turns.of(tenant, self._sink.name)
         while True:
+            self._observer.lag_seconds(self._sink.name, tenant, self._age(frames[0]))
             try:
-                delivery = await self._sink.write(frames)
+                async with turn:
+                    delivery = await self._sink.write(frames)
             except Exception as error:
                 failures = 1 if getattr(error, "progress", False) else failures + 1
                 held |= self._tell(tenant, error)
-                self._observer.lag_seconds(self._sink.name, tenant, self._clock() - since)
                 await self._wait(self._delay(failures, error))
             else:
                 if held:
                     self._observer.held(tenant, self._sink.name, "")
-                self._observer.lag_seconds(self._sink.name, tenant, 0.0)
                 return delivery
+
+    def _age(self, frame: StoredFrame) -> float:
+        """Return the seconds since a frame was received; a log that does not note that has the records' own time."""
+        seconds: float = getattr(frame, "seconds", 0) or frame.min_ns / 1e9
+        return max(self._now() / 1e9 - seconds, 0.0)
 
     def _tell(self, tenant: str, error: Exception) -> bool:
         """Count and log a failure; return whether an operator must look."""

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from dataclasses import asdict, dataclass
 
 import pytest
 from headrig import IntegrityError, RetryableError
-from push_frames import NOW, entry, frame
+from push_frames import NOW, TestFrame, entry, frame
 
 from pipeline.sinks.delivery import Delivery, HeldError, UndeliveredError
-from pipeline.sinks.pump import Pump, PumpSettings
+from pipeline.sinks.pump import Pump, PumpSettings, Turns
+
+
+@dataclass(frozen=True)
+class Received(TestFrame):
+    """A frame that notes when it was received."""
+
+    seconds: int = 0
 
 
 class MemoryLog:
@@ -320,6 +328,47 @@ async def test_stop_ends_a_pump_that_backs_off(run):
     assert "a" not in log.committed
 
 
+async def test_lag_is_the_age_of_the_oldest_frame_the_sink_lacks(run):
+    """It grows while the sink is away, stays above zero after a success while more waits, and ends at zero."""
+    log, notes, now = MemoryLog(), Notes(), [NOW]
+
+    class Late(ListSink):
+        async def write(self, frames):
+            now[0] += 10 * 10**9
+            return await super().write(frames)
+
+    sink = Late(UndeliveredError("down", status="503"))
+    await log.put("a", "1", "2", "3")
+    run(log, sink, observer=notes, now=lambda: now[0], settings=PumpSettings(max_bytes=1, linger_s=0.0))
+    await until(lambda: len(log.committed.get("a", [])) == 3 and notes.of("lag_seconds")[-1][2] == 0)
+
+    assert notes.of("lag_seconds") == [("list", "a", lag) for lag in (0, 10, 20, 30, 0)]
+
+
+async def test_lag_counts_from_the_receipt_not_from_the_records_time(run):
+    """Records can be of any time; what lies in the buffer notes when it came."""
+    log, sink, notes = MemoryLog(), ListSink(), Notes()
+    await log.put("a", "1")
+    log.frames["a"][0] = Received(**asdict(log.frames["a"][0]), seconds=NOW // 10**9 + 60)
+    run(log, sink, observer=notes, now=lambda: NOW + 65 * 10**9)
+    await until(lambda: log.committed.get("a"))
+
+    assert notes.of("lag_seconds")[0] == ("list", "a", 5.0)
+
+
+async def test_pumps_of_one_process_take_turns_for_a_tenant(run):
+    """A buffer that was adopted holds the same streams: never are two pushes of one stream under way."""
+    logs, sink, turns = [MemoryLog(), MemoryLog()], ListSink(), Turns()
+    sink.script = [UndeliveredError("busy", status="503"), None, UndeliveredError("busy", status="503")]
+    for log in logs:
+        await log.put("a", *"123")
+        await log.put("b", *"123")
+        run(log, sink, turns=turns, settings=PumpSettings(max_bytes=1, linger_s=0.0))
+    await until(lambda: all(len(log.committed.get(t, [])) == 3 for log in logs for t in "ab"))
+
+    assert sorted(sink.got["a"]) == [0, 0, 1, 1, 2, 2]
+
+
 async def test_segments_are_reclaimed_once_more_before_the_pump_rests(run):
     """However many commits a second brings, nothing delivered stays: a full log gets no frame that would do it."""
     log, sink = MemoryLog(), ListSink()
@@ -336,7 +385,7 @@ async def test_segments_are_reclaimed_while_there_is_work(run):
     await log.put("a", "1", "2", "3", "4", "5")
 
     def clock() -> float:
-        now[0] += 0.15
+        now[0] += 0.4
         return now[0]
 
     run(log, sink, clock=clock, settings=PumpSettings(max_bytes=1, linger_s=0.0))

@@ -55,6 +55,8 @@ def test_every_setting_is_in_the_annotated_default():
         ("tokens: [{token: env:HEADRIG_TEST_BLANK}]", "tokens.0.token: "),
         ("labels: {sources: {a: [bdy.x]}}", '"bdy.x" is no place'),
         ("sinks: {archive: {enabled: false}}", "sinks: there is none"),
+        ("sinks: {loki: {url: http://x, alone: never}}", "sinks.loki.alone: Input should be"),
+        ("labels: {max_streams: 0}", "labels.max_streams: Input should be greater than 0"),
         ("listen: [", "is not valid YAML"),
         ("- a", "must hold a mapping"),
     ],
@@ -96,3 +98,26 @@ def test_secrets_come_from_files_and_do_not_show(tmp_path, monkeypatch):
         "from-the-environment",
     ]
     assert "from-the" not in repr(settings)
+
+
+def test_tenants_that_write_never_share_a_loki_tenant(tmp_path, monkeypatch):
+    """Equal lines of two tenants would become one; readers of other tenants write nothing."""
+    for name in "ABC":
+        monkeypatch.setenv(name, f"{name.lower()}-token-0123456789")
+    tokens = "[{token: env:A, tenant: shop}, {token: env:B, tenant: bank}, {token: env:C, tenant: x, scopes: [read]}]"
+    for tenant in ("", ", tenant: fixed"):
+        text = f"tokens: {tokens}\nsinks: {{loki: {{url: http://x{tenant}}}}}"
+        with pytest.raises(ConfigError, match=r'sinks.loki.tenant: .*write "\{tenant\}"'):
+            load(write(tmp_path, text), {})
+        readers = text.replace("bank", "shop")
+        assert load(write(tmp_path, readers), {}).sinks.loki
+    text = f"tokens: {tokens}\nsinks: {{loki: {{url: http://x, tenant: 'logs-{{tenant}}'}}}}"
+
+    assert load(write(tmp_path, text), {}).sinks.loki
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(1, 2000), (4, 500), (60, 33)])
+def test_the_workers_share_what_loki_takes_of_streams(workers, expected):
+    """All workers of a tenant may meet the same label sets or different ones: together they stay below Loki's limit."""
+    assert Settings(workers=workers).max_streams == expected
+    assert Settings(workers=workers, labels={"max_streams": 7}).max_streams == 7

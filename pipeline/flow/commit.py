@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from headrig import AuditEvent, OverloadedError, Verdict
 from isal import igzip
 
-from pipeline import streams
 from pipeline.buffer import BidMark, Frame
 from pipeline.flow.balance import RECEIVED, STORED, Balance, verdict_counts
+from pipeline.flow.frames import group_fragments
 from pipeline.flow.inbound import Receipt
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from pipeline.flow.prepare import Columns
     from pipeline.flow.request import Request
     from pipeline.streams import Fragment, Fragments
-
-FRAME_BYTES = streams.FRAME_BYTES
-_OWN_FRAME_BYTES = 1 << 16
-"""What a group brings of one stream gets a frame of its own from here on: the pump sends it as it is."""
 
 
 class LoggedEntry(Protocol):
@@ -289,7 +285,7 @@ class Committer:
         unscanned = [verdict for part in parts for verdict in part.unscanned]
         if unscanned:
             await asyncio.to_thread(self._quarantine.append_unscanned, tenant, unscanned, self._clock())
-        groups = list(_group_fragments([part.fragments for part in parts if part.fragments is not None]))
+        groups = group_fragments([part.fragments for part in parts if part.fragments is not None])
         payloads = [(igzip.compress(b",".join([f.data for f in group]), 1), group) for group in groups]
         # No await between counting and appending: the log keeps the order of these calls, so the
         # newest frame always carries the newest counts.
@@ -366,34 +362,6 @@ def _delta(requests: Sequence[Request]) -> Counter[str]:
         delta[STORED] += request.stored
         delta[RECEIVED] += request.stored + len(request.verdicts)
     return delta
-
-
-def _group_fragments(fragments: Sequence[Fragments]) -> list[list[Fragment]]:
-    """Arrange what becomes one frame each: large streams alone, the small ones together."""
-    streams: dict[frozenset[int], list[Fragment]] = {}
-    for batch in fragments:
-        for piece in batch.pieces:
-            streams.setdefault(piece.marks, []).append(piece)
-    groups: list[list[Fragment]] = []
-    small: list[Fragment] = []
-    for pieces in streams.values():
-        if sum(len(piece.data) for piece in pieces) < _OWN_FRAME_BYTES:
-            small += pieces
-        else:
-            groups += _cut(pieces)
-    return groups + _cut(small)
-
-
-def _cut(pieces: Sequence[Fragment]) -> list[list[Fragment]]:
-    groups: list[list[Fragment]] = []
-    size = 0
-    for piece in pieces:
-        if not groups or size + len(piece.data) > FRAME_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(piece)
-        size += len(piece.data) + 1
-    return groups
 
 
 def receipt(entry: LoggedEntry, position: int) -> Receipt:

@@ -10,16 +10,16 @@ from plant import World
 from power_cut import Disk
 from prometheus_client import values
 
-from pipeline.flow import commit
+from pipeline.flow import frames
 
 
 @pytest.fixture(scope="package")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Stages and rules, compiled once; small frames, so that a request has several."""
-    kept, frame = values.ValueClass, commit.FRAME_BYTES
-    commit.FRAME_BYTES = 20_000
+    kept, frame = values.ValueClass, frames.FRAME_BYTES
+    frames.FRAME_BYTES = 20_000
     yield Bench(tmp_path_factory.mktemp("bench"))
-    values.ValueClass, commit.FRAME_BYTES = kept, frame
+    values.ValueClass, frames.FRAME_BYTES = kept, frame
 
 
 @pytest.fixture(scope="package")

@@ -74,7 +74,7 @@ def delivered(headrig: Headrig) -> bool:
     def records(term: str, **labels: str) -> float:
         return headrig.metric(f"headrig_records_{term}_total", **labels)
 
-    refused = records("quarantined", reason="refused-other")
+    refused = records("quarantined", reason="refused-too_large")
     left = records("rejected") + records("dropped") + records("duplicate") + records("quarantined") - refused
     stored = records("received") - left
     leaves = headrig.metric("headrig_audit_log_entries")

@@ -71,7 +71,8 @@ class KeepingLoki:
         for stream in streams:
             for value in stream["values"]:
                 if REFUSED in value[1]:
-                    return 400, f"entry for {json.dumps(stream['stream'])} is not wanted: {value[1]}".encode()
+                    text = f"max entry size exceeded for stream {json.dumps(stream['stream'])}: {value[1]}"
+                    return 400, text.encode()
         for stream in streams:
             self.streams.append(stream["stream"])
             self.lines += [value[1] for value in stream["values"]]

@@ -48,7 +48,6 @@ BROKEN = {
     "a bare word": f'{{"message": {key()} }}',
     "no object": f'"{key()}"',
     "too deep": '{"a":' * 70 + f'"{key()}"' + "}" * 70,
-    "half a surrogate": f'{{"message":"\\ud800 {key()}"}}',
     "too long": '{"message":"' + "x" * 70_000 + key() + '"}',
 }
 

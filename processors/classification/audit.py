@@ -5,107 +5,78 @@
     audit:
       class_uid: 3002                 # OCSF class, required
       activity_id: 1                  # OCSF activity in that class, required
-      actor: [user.name, user]        # VALUE: who
+      actor: [actor.name, by]         # VALUE: who
       target: {field: [host], default: console}   # VALUE: what it was done to
+      user: {field: [user], is: actor}            # who is named without saying as what
       action: login                   # VALUE: what was done
       outcome:                        # a literal, or read from the record
         field: [outcome, status]
+        error: [error]
         success: [success, ok, true]
         failure: [failure, denied, false]
         default: success
-      id: event_id                    # PATHS: the client's event id
+      id: {field: event_uuid, shaped: event_id}   # PATHS: the client's event id
       seq: seq                        # PATHS: the client's sequence number
       ocsf:                           # other OCSF attributes: attribute path to VALUE
         src_endpoint.ip: [src_ip, ip]
 
 VALUE is a literal (string, number or boolean), a list of PATHS, or a mapping with ``field``
-(PATHS) and an optional literal ``default``. PATHS is one field path or a list of them; the first
-that has a value wins. Field paths are those of the detection, aliases included.
+(PATHS), ``text`` (an RE2 expression with one group, looked for in every text of the record, or in
+a plain-text line, where no field has a value) and a literal ``default``. PATHS is one field path or
+a list of them; the first that has a value wins. Field paths are those of the detection, aliases
+included.
 
 ``actor``, ``target``, ``action`` and ``id`` become text: a number its decimal form, an array its
-members joined by a comma; objects are passed over. Text is cut at 1,024 characters. ``ocsf``
-keeps scalars and arrays of up to 64 scalars. ``seq`` must be a non-negative integer below 2^63,
-or its decimal form. ``outcome`` is ``success``, ``failure`` or ``unknown``; the lists are
-compared without regard to case. ``ocsf.severity_id`` is set from the rule's ``level`` (OCSF 1
-informational .. 5 critical) unless the mapping sets it.
+members joined by a comma. Objects are passed over, but for ``actor``, ``target`` and ``user`` the
+pack may say which keys name one (``naming``). Text is cut at 1,024 characters; an ``id`` keeps the
+SHA-256 of the whole at the cut, so that two ids never become one. ``ocsf`` keeps scalars and arrays
+of up to 64 scalars. ``seq`` must be a non-negative integer below 2^63, or its decimal form.
+
+``user`` is somebody who may be the doer or the one it was done to. Where an actor is named, the user
+is the target, unless another is named. Where none is, the user is the actor, unless ``is`` says
+otherwise and no other target is named: ``target``, who is then the target, or ``self``, who is both.
+
+An ``outcome`` is ``success``, ``failure`` or ``unknown``, as `processors.classification.outcome`
+says; ``{is: NAME, default: success}`` uses what the pack defines under that name. ``default`` is for
+records that say nothing about it, and is ``unknown`` where it is not given.
+
+Two records with one id are one event, so an ``id`` must come from a field that is surely unique; a
+field of ``shaped`` counts only where its value has the shape of a UUID, a ULID or a hexadecimal
+number of 16 digits or more.
+
+``ocsf.severity_id`` is set from the rule's ``level`` (OCSF 1 informational .. 5 critical) unless the
+mapping sets it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import re2
 from headrig import AuditEvent, ConfigError
 
-from processors.classification.condition import Aliases, UnsupportedError, paths_of
-from processors.classification.fields import FirstOf
+from processors.classification.extract import (
+    Bound,
+    Extract,
+    identity,
+    kept,
+    scalar,
+    sequence,
+    somebody,
+    text,
+    unique,
+)
+from processors.classification.outcome import Outcome
 from processors.classification.settings import refuse_unknown
-from processors.classification.strings import fold
+from processors.classification.vocabulary import Vocabulary
 
-KEYS = ("class_uid", "activity_id", "actor", "target", "action", "outcome", "id", "seq", "ocsf")
+KEYS = ("class_uid", "activity_id", "actor", "target", "user", "action", "outcome", "id", "seq", "ocsf")
 OUTCOMES = ("success", "failure", "unknown")
-MAX_TEXT = 1024
-MAX_MEMBERS = 64
-_MAX_SEQ = (1 << 63) - 1
-
-Bound = Callable[[Mapping[str, Any]], Any]
-"""The value a mapping finds in a record of one shape, or None."""
+ROLES = ("actor", "target", "self")
 
 _SHAPES = 512
-
-
-class Extract:
-    """A VALUE, compiled.
-
-    Args:
-        fields: Where to look; None for a literal.
-        default: What stands for nothing, or the literal.
-        meaning: Folded word to outcome; None keeps the value as it is.
-    """
-
-    __slots__ = ("_default", "_fields", "_meaning")
-
-    def __init__(
-        self, fields: FirstOf | None = None, default: Any = None, meaning: Mapping[str, str] | None = None
-    ) -> None:
-        self._fields = fields
-        self._default = default
-        self._meaning = meaning
-
-    def bind(self, record: Mapping[str, Any], convert: Callable[[Any], Any]) -> tuple[Any, Bound | None]:
-        """Prepare for records with the same top-level keys as this one, and values of the same types.
-
-        Args:
-            record: One of them.
-            convert: Makes the final value of what was found.
-
-        Returns:
-            The final value where no field is there, and what finds it where one is, else None.
-        """
-        default, meaning, fields = self._default, self._meaning, self._fields
-        fixed = default if meaning is not None else convert(default)
-        starts = [
-            start
-            for start in (fields.starts(record) if fields is not None else ())
-            if start[2] is None or isinstance(record[start[1]], dict | list)
-        ]
-        if fields is None or not starts:
-            return fixed, None
-        at = fields.at
-        _, first, below = starts[0]
-        plain = below is None
-
-        def value(record: Mapping[str, Any]) -> Any:
-            found = record[first] if plain else None
-            if type(found) is not str or not found:
-                several = at(record, starts)
-                if not several:
-                    return fixed
-                found = several[0] if len(several) == 1 else several[:MAX_MEMBERS]
-            return convert(found) if meaning is None else meaning.get(fold(_text(found)), default)
-
-        return fixed, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +91,18 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class AuditMapping:
-    """A compiled ``audit:`` block."""
+    """A compiled ``audit:`` block; ``default`` is the outcome where ``outcome`` finds none."""
 
     class_uid: int
     activity_id: int
     actor: Extract
     target: Extract
+    user: Extract
+    role: str
     action: Extract
-    outcome: Extract
-    id: Extract
+    outcome: Outcome | None
+    default: str
+    ids: tuple[Extract, ...]
     seq: Extract
     ocsf: dict[str, Extract]
     _plans: dict[tuple[Any, ...], _Plan] = field(default_factory=dict, compare=False)
@@ -146,23 +120,49 @@ class AuditMapping:
         for name, find in plan.more:
             if (value := find(record)) is not None:
                 ocsf[name] = value
-        actor, target, action, outcome, identity, seq = values
+        actor, target, user, action, outcome, uid, shaped, seq = values
+        if user:
+            actor, target = self._cast(actor, target, user)
         return AuditEvent(
-            row, rule, self.class_uid, self.activity_id, actor, target, action, outcome, identity, seq, ocsf
+            row,
+            rule,
+            self.class_uid,
+            self.activity_id,
+            actor,
+            target,
+            action,
+            outcome or self.default,
+            uid or shaped,
+            seq,
+            ocsf,
         )
+
+    def _cast(self, actor: str, target: str, user: str) -> tuple[str, str]:
+        """Return actor and target, when there is a user who may be either."""
+        if actor:
+            if not target and (self.role != "actor" or user != actor):
+                target = user
+            return actor, target
+        if self.role == "actor" or target not in ("", user):
+            return user, target
+        return (user if self.role == "self" else ""), user
 
     def _plan(self, shape: tuple[Any, ...], record: Mapping[str, Any]) -> _Plan:
         if len(self._plans) >= _SHAPES:
             self._plans.clear()
-        bound = [
-            self.actor.bind(record, _text),
-            self.target.bind(record, _text),
-            self.action.bind(record, _text),
-            self.outcome.bind(record, _text),
-            self.id.bind(record, _text),
-            self.seq.bind(record, _sequence),
+        judged = self.outcome is not None and not self.outcome.silent(record)
+        uid, shaped = (one.bind(record, identity) for one in self.ids)
+        bound: list[tuple[Any, Bound | None]] = [
+            self.actor.bind(record, text),
+            self.target.bind(record, text),
+            self.user.bind(record, text),
+            self.action.bind(record, text),
+            ("", self.outcome.judge if self.outcome is not None and judged else None),
+            uid,
+            shaped,
+            self.seq.bind(record, sequence),
         ]
-        extras = {name: extract.bind(record, _kept) for name, extract in self.ocsf.items()}
+        extras = {name: extract.bind(record, kept) for name, extract in self.ocsf.items()}
         plan = self._plans[shape] = _Plan(
             tuple(fixed for fixed, _ in bound),
             tuple((place, find) for place, (_, find) in enumerate(bound) if find is not None),
@@ -172,7 +172,7 @@ class AuditMapping:
         return plan
 
 
-def parse_audit(block: Any, severity_id: int, aliases: Aliases, path: str) -> AuditMapping:
+def parse_audit(block: Any, severity_id: int, words: Vocabulary, path: str) -> AuditMapping:
     """Validate and compile an ``audit:`` block; raises `ConfigError` that names the key."""
     if not isinstance(block, dict):
         raise ConfigError("a rule needs a mapping 'audit' that says what the event is", path=path)
@@ -180,17 +180,23 @@ def parse_audit(block: Any, severity_id: int, aliases: Aliases, path: str) -> Au
     extras = block.get("ocsf") or {}
     if not isinstance(extras, dict) or not all(isinstance(name, str) and name for name in extras):
         raise ConfigError("must map OCSF attribute paths to values", path=f"{path}.ocsf")
-    ocsf = {name: _value(value, aliases, f"{path}.ocsf.{name}") for name, value in extras.items()}
+    ocsf = {name: _value(value, words, f"{path}.ocsf.{name}") for name, value in extras.items()}
     ocsf.setdefault("severity_id", Extract(default=severity_id))
+    pick = somebody(words.naming) if words.naming else scalar
+    user, role = _user(block.get("user"), words, pick, f"{path}.user")
+    outcome, default = _outcome(block.get("outcome", "unknown"), words, f"{path}.outcome")
     return AuditMapping(
         class_uid=_number(block, "class_uid", 1000, 9_999_999, path),
         activity_id=_number(block, "activity_id", 0, 99, path),
-        actor=_value(block.get("actor"), aliases, f"{path}.actor"),
-        target=_value(block.get("target"), aliases, f"{path}.target"),
-        action=_value(block.get("action"), aliases, f"{path}.action"),
-        outcome=_outcome(block.get("outcome", "unknown"), aliases, f"{path}.outcome"),
-        id=_first(block.get("id"), aliases, f"{path}.id"),
-        seq=_first(block.get("seq"), aliases, f"{path}.seq"),
+        actor=_value(block.get("actor"), words, f"{path}.actor", pick),
+        target=_value(block.get("target"), words, f"{path}.target", pick),
+        user=user,
+        role=role,
+        action=_value(block.get("action"), words, f"{path}.action"),
+        outcome=outcome,
+        default=default,
+        ids=_ids(block.get("id"), words, f"{path}.id"),
+        seq=_first(block.get("seq"), words, f"{path}.seq"),
         ocsf=ocsf,
     )
 
@@ -202,14 +208,15 @@ def _number(block: Mapping[str, Any], key: str, low: int, high: int, path: str) 
     return value
 
 
-def _value(spec: Any, aliases: Aliases, path: str) -> Extract:
+def _value(spec: Any, words: Vocabulary, path: str, pick: Any = scalar) -> Extract:
     """Compile a VALUE."""
     if isinstance(spec, list):
-        return _first(spec, aliases, path)
+        return _first(spec, words, path, pick)
     if isinstance(spec, dict):
-        refuse_unknown(spec, ("field", "default"), path)
-        fields = _fields(spec.get("field", []), aliases, f"{path}.field")
-        return Extract(fields, _literal(spec.get("default"), f"{path}.default"))
+        refuse_unknown(spec, ("field", "text", "default"), path)
+        paths = words.expand(spec["field"], f"{path}.field") if "field" in spec or "text" not in spec else ()
+        pattern = _pattern(spec["text"], f"{path}.text") if "text" in spec else None
+        return Extract(paths, _literal(spec.get("default"), f"{path}.default"), pattern=pattern, pick=pick)
     return Extract(default=_literal(spec, path))
 
 
@@ -219,68 +226,54 @@ def _literal(value: Any, path: str) -> Any:
     return value
 
 
-def _first(spec: Any, aliases: Aliases, path: str) -> Extract:
-    """Compile PATHS: the first field that has a value wins; None finds nothing."""
-    return Extract() if spec is None else Extract(_fields(spec, aliases, path))
-
-
-def _fields(spec: Any, aliases: Aliases, path: str) -> FirstOf:
-    names = [spec] if isinstance(spec, str) else spec
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ConfigError("must be a field path or a list of field paths", path=path)
+def _pattern(spec: Any, path: str) -> Any:
     try:
-        paths = tuple(one for name in names for one in paths_of(name, aliases))
-    except UnsupportedError as error:
-        raise ConfigError(str(error), path=path) from None
-    return FirstOf(paths, _is_scalar)
+        pattern = re2.compile(spec)
+    except (re2.error, TypeError):
+        raise ConfigError("is no RE2 expression", path=path) from None
+    if pattern.groups != 1:
+        raise ConfigError("must have exactly one group", path=path)
+    return pattern
 
 
-def _outcome(spec: Any, aliases: Aliases, path: str) -> Extract:
+def _first(spec: Any, words: Vocabulary, path: str, pick: Any = scalar) -> Extract:
+    """Compile PATHS: the first field that has a value wins; None finds nothing."""
+    return Extract() if spec is None else Extract(words.expand(spec, path), pick=pick)
+
+
+def _user(spec: Any, words: Vocabulary, pick: Any, path: str) -> tuple[Extract, str]:
+    if spec is None:
+        return Extract(), "actor"
+    if not isinstance(spec, dict):
+        raise ConfigError("must be a mapping with 'field' and 'is'", path=path)
+    refuse_unknown(spec, ("field", "is"), path)
+    if spec.get("is") not in ROLES:
+        raise ConfigError(f"must be one of {', '.join(ROLES)}", path=f"{path}.is")
+    return _first(spec.get("field", []), words, f"{path}.field", pick), spec["is"]
+
+
+def _ids(spec: Any, words: Vocabulary, path: str) -> tuple[Extract, Extract]:
+    if not isinstance(spec, dict):
+        return _first(spec, words, path), Extract()
+    refuse_unknown(spec, ("field", "shaped"), path)
+    return (
+        _first(spec.get("field"), words, f"{path}.field"),
+        _first(spec.get("shaped"), words, f"{path}.shaped", unique),
+    )
+
+
+def _outcome(spec: Any, words: Vocabulary, path: str) -> tuple[Outcome | None, str]:
     if isinstance(spec, str) and spec in OUTCOMES:
-        return Extract(default=spec)
+        return None, spec
     if not isinstance(spec, dict):
         raise ConfigError(f"must be one of {', '.join(OUTCOMES)}, or a mapping with 'field'", path=path)
-    refuse_unknown(spec, ("field", "success", "failure", "default"), path)
     default = spec.get("default", "unknown")
     if default not in OUTCOMES:
         raise ConfigError(f"must be one of {', '.join(OUTCOMES)}", path=f"{path}.default")
-    fields = _fields(spec.get("field", []), aliases, f"{path}.field")
-    meaning: dict[str, str] = {}
-    for outcome in ("success", "failure"):
-        words = spec.get(outcome) or []
-        if not isinstance(words, list) or not all(isinstance(word, (str, int)) for word in words):
-            raise ConfigError("must be a list of strings, numbers or booleans", path=f"{path}.{outcome}")
-        meaning.update((fold(_text(word)), outcome) for word in words)
-    return Extract(fields, default, meaning)
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and value != ""
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value[:MAX_TEXT]
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(_text, value))[:MAX_TEXT]
-    return str(value)
-
-
-def _kept(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:MAX_TEXT]
-    if isinstance(value, list):
-        return [_kept(member) for member in value]
-    return value
-
-
-def _sequence(value: Any) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SEQ:
-        return value
-    return None
+    if "is" in spec:
+        refuse_unknown(spec, ("is", "default"), path)
+        if spec["is"] not in words.outcomes:
+            raise ConfigError("the pack defines no such outcome", path=f"{path}.is")
+        return words.outcomes[spec["is"]], default
+    refuse_unknown(spec, ("field", "error", "success", "failure", "default"), path)
+    return words.outcome(spec, path), default

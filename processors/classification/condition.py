@@ -44,13 +44,13 @@ from sigma.types import (
     SigmaTimestampPart,
 )
 
-from processors.classification.fields import MAX_SEGMENTS, Values, texts_of, values_of
+from processors.classification.fields import texts_of
 from processors.classification.strings import compile_texts, fold
+from processors.classification.vocabulary import UnsupportedError, Vocabulary
 
 Test = Callable[[Mapping[str, Any]], bool]
 """Whether a record matches."""
 ValueTest = Callable[[Any], bool]
-Aliases = Mapping[str, tuple[str, ...]]
 
 _OPERATORS: dict[CompareOperators, Callable[[float, float], bool]] = {
     CompareOperators.LT: operator.lt,
@@ -65,33 +65,20 @@ _FLAGS = {
 }
 
 
-class UnsupportedError(Exception):
-    """A rule uses what this evaluator does not do; the message names field and modifier."""
-
-
-def compile_condition(node: Any, aliases: Aliases) -> Test:
+def compile_condition(node: Any, words: Vocabulary) -> Test:
     """Compile a condition tree as pySigma parses it; raises `UnsupportedError`."""
     if isinstance(node, ConditionAND):
-        return _both([compile_condition(part, aliases) for part in node.args])
+        return _both([compile_condition(part, words) for part in node.args])
     if isinstance(node, ConditionOR):
-        return _either(_alternatives(node, aliases))
+        return _either(_alternatives(node, words))
     if isinstance(node, ConditionNOT):
-        inner = compile_condition(node.args[0], aliases)
+        inner = compile_condition(node.args[0], words)
         return lambda record: not inner(record)
     if isinstance(node, ConditionFieldEqualsValueExpression):
-        return _field_test(node.field, [node.value], aliases)
+        return _field_test(node.field, [node.value], words)
     if isinstance(node, ConditionValueExpression):
         return _keyword_test([node.value])
     raise UnsupportedError(f"condition of the kind {type(node).__name__}")
-
-
-def paths_of(field: str, aliases: Aliases) -> tuple[str, ...]:
-    """Return the paths a field name stands for; raises `UnsupportedError`."""
-    paths = aliases.get(field, (field,))
-    for path in paths:
-        if not path or path.count(".") >= MAX_SEGMENTS:
-            raise UnsupportedError(f"field {path!r}: a path has 1 to {MAX_SEGMENTS} segments")
-    return paths
 
 
 def _both(tests: list[Test]) -> Test:
@@ -106,7 +93,7 @@ def _either(tests: list[Test]) -> Test:
     return lambda record: any(test(record) for test in tests)
 
 
-def _alternatives(node: ConditionOR, aliases: Aliases) -> list[Test]:
+def _alternatives(node: ConditionOR, words: Vocabulary) -> list[Test]:
     """Compile the parts of an OR; values of one field become one test."""
     by_field: dict[str, list[Any]] = {}
     keywords: list[Any] = []
@@ -117,40 +104,47 @@ def _alternatives(node: ConditionOR, aliases: Aliases) -> list[Test]:
         elif isinstance(part, ConditionValueExpression):
             keywords.append(part.value)
         else:
-            tests.append(compile_condition(part, aliases))
-    fields = [_field_test(field, values, aliases) for field, values in by_field.items()]
+            tests.append(compile_condition(part, words))
+    fields = [_field_test(field, values, words) for field, values in by_field.items()]
     return [*fields, *([_keyword_test(keywords)] if keywords else []), *tests]
 
 
-def _field_test(field: str, values: list[Any], aliases: Aliases) -> Test:
+def _field_test(field: str, values: list[Any], words: Vocabulary) -> Test:
     """Return a test whether the field has any of the values."""
-    collect = values_of(paths_of(field, aliases))
+    collect = words.values(field)
     whole: list[Test] = []
     single: list[Any] = []
     for value in values:
         if isinstance(value, SigmaNull):
             whole.append(lambda record: all(member is None for member in collect(record)))
         elif isinstance(value, SigmaExists):
-            whole.append(_existence(collect, wanted=value.exists))
+            whole.append(_existence(words.presence(field), wanted=value.exists))
         else:
             single.append(value)
     if single:
-        test = _value_test(single, f"field {field!r}")
+        test = _value_test(single, f"field {field!r}", names=field in words.names)
         whole.append(lambda record: any(test(member) for member in collect(record)))
     return _either(whole)
 
 
-def _existence(collect: Values, *, wanted: bool) -> Test:
-    return lambda record: bool(collect(record)) is wanted
+def _existence(is_there: Test, *, wanted: bool) -> Test:
+    return lambda record: is_there(record) is wanted
 
 
 def _keyword_test(values: list[Any]) -> Test:
     keywords = [SigmaString(str(value)) if isinstance(value, SigmaNumber) else value for value in values]
+    if any(_is_everywhere(value) for value in _expanded(keywords)):
+        raise UnsupportedError("a keyword without any character to look for")
     test = _value_test(keywords, "a keyword", anywhere=True)
     return lambda record: any(test(text) for text in texts_of(record))
 
 
-def _value_test(values: list[Any], place: str, *, anywhere: bool = False) -> ValueTest:
+def _is_everywhere(value: Any) -> bool:
+    """Whether every line holds this, so that a slip would make audit events of all."""
+    return isinstance(value, SigmaString) and not any(isinstance(part, str) and part for part in value.s)
+
+
+def _value_test(values: list[Any], place: str, *, anywhere: bool = False, names: bool = False) -> ValueTest:
     """Return a test whether one member equals any of the values."""
     strings: list[SigmaString] = []
     tests: list[ValueTest] = []
@@ -161,7 +155,7 @@ def _value_test(values: list[Any], place: str, *, anywhere: bool = False) -> Val
             tests.append(_scalar_test(value, place))
     if strings:
         try:
-            of_text = compile_texts(strings, anywhere=anywhere)
+            of_text = compile_texts(strings, anywhere=anywhere, names=names)
         except TypeError:
             raise UnsupportedError(f"{place}: modifier 'expand'") from None
         tests.append(lambda member: isinstance(member, str) and of_text(member))

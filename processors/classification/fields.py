@@ -31,63 +31,64 @@ class TextRecord(dict[str, Any]):
 def values_of(paths: tuple[str, ...]) -> Values:
     """Compile paths into a function that collects their values in order."""
     starts = starts_of(paths)
-
-    def collect(record: Mapping[str, Any]) -> list[Any]:
-        found: list[Any] = []
-        for _, key, below in starts(record):
-            value = record[key]
-            if below is None or type(value) in _CONTAINERS:
-                _step(value, below, found)
-        return found
-
-    return collect
+    return lambda record: gather(record, starts(record))
 
 
-class FirstOf:
-    """Collects the wanted values of the first path that has any.
+def gather(record: Mapping[str, Any], starts: list[Start]) -> list[Any]:
+    """Collect the values of paths whose ``starts`` in the record are known."""
+    found: list[Any] = []
+    for _, key, below in starts:
+        value = record[key]
+        if below is None or type(value) in _CONTAINERS:
+            _step(value, below, found)
+    return found
 
-    Where the paths begin depends on the top-level keys alone, so records of one shape share `starts`.
+
+def presence_of(paths: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
+    """Compile paths into a test whether one is there, be its value null or an empty array."""
+    starts = starts_of(paths)
+
+    def test(record: Mapping[str, Any]) -> bool:
+        return any(below is None or _reaches(record[key], below) for _, key, below in starts(record))
+
+    return test
+
+
+def first_of(record: Mapping[str, Any], starts: list[Start], pick: Callable[[Any], Any]) -> list[Any]:
+    """Collect from the first path that has any value of use.
 
     Args:
-        paths: Dotted paths, the first that has a wanted value wins.
-        wanted: Tells which values count.
+        record: Where to look.
+        starts: Where its paths start, best first.
+        pick: Makes what is wanted of a value; None where it is of no use.
     """
-
-    __slots__ = ("_wanted", "starts")
-
-    def __init__(self, paths: tuple[str, ...], wanted: Callable[[Any], bool]) -> None:
-        self.starts = starts_of(paths)
-        self._wanted = wanted
-
-    def at(self, record: Mapping[str, Any], starts: list[_Start]) -> list[Any]:
-        """Collect from a record whose ``starts`` are known."""
-        for _, key, below in starts:
-            value = record[key]
-            if below is None and type(value) is str:
-                if self._wanted(value):
-                    return [value]
-                continue
-            found: list[Any] = []
-            _step(value, below, found)
-            found = [value for value in found if self._wanted(value)]
-            if found:
-                return found
-        return []
+    for _, key, below in starts:
+        value = record[key]
+        if below is None and type(value) is str:
+            if (one := pick(value)) is not None:
+                return [one]
+            continue
+        found: list[Any] = []
+        _step(value, below, found)
+        picked = [one for value in found if (one := pick(value)) is not None]
+        if picked:
+            return picked
+    return []
 
 
-def starts_of(paths: tuple[str, ...]) -> Callable[[Mapping[str, Any]], list[_Start]]:
+def starts_of(paths: tuple[str, ...]) -> Callable[[Mapping[str, Any]], list[Start]]:
     """Return a function that finds the top-level keys of a record where the paths may begin.
 
     An alias has twenty paths and a record few of them, so the keys are intersected first, once for all records of a shape.
     """
-    by_key: dict[str, list[_Start]] = {}
+    by_key: dict[str, list[Start]] = {}
     for place, path in enumerate(paths):
         for key, below in _cuts(tuple(path.split("."))):
             by_key.setdefault(key, []).append((place, key, below))
     common = frozenset(by_key).intersection
-    known: dict[tuple[str, ...], list[_Start]] = {}
+    known: dict[tuple[str, ...], list[Start]] = {}
 
-    def starts(record: Mapping[str, Any]) -> list[_Start]:
+    def starts(record: Mapping[str, Any]) -> list[Start]:
         shape = tuple(record)
         found = known.get(shape)
         if found is None:
@@ -118,11 +119,11 @@ def texts_of(record: Mapping[str, Any]) -> list[str]:
 _CONTAINERS = (dict, list)
 
 _Ways = tuple[tuple[str, Any], ...]
-_Start = tuple[int, str, Any]
+Start = tuple[int, str, Any]
 """Place of the path among its paths, top-level key, ways to go on below it (None: the end)."""
 
 
-def _rank(start: _Start) -> tuple[int, int]:
+def _rank(start: Start) -> tuple[int, int]:
     return start[0], len(start[1])
 
 
@@ -145,6 +146,16 @@ def _step(value: Any, below: _Ways | None, found: list[Any]) -> None:
             for key, rest in below:
                 if key in member:
                     _step(member[key], rest, found)
+
+
+def _reaches(value: Any, below: _Ways) -> bool:
+    members = _members(value) if type(value) is list else (value,)
+    return any(
+        key in member and (rest is None or _reaches(member[key], rest))
+        for member in members
+        if type(member) is dict
+        for key, rest in below
+    )
 
 
 def _members(array: list[Any]) -> list[Any]:

@@ -2,10 +2,7 @@
 
 Every ``*.yaml`` and ``*.yml`` file of a directory (not of its subdirectories) holds one or more
 Sigma rules (specification 2.1) as YAML documents, but for ``fields.yaml``, which holds the
-pack's field aliases::
-
-    aliases:
-      event_name: [event, event.action, action]
+pack's words, its field aliases above all (see `processors.classification.vocabulary`).
 
 Besides Sigma's own keys a rule has an ``audit`` block (see `processors.classification.audit`),
 and may have tests, run by the stage's self-test; a string stands for a plain-text line::
@@ -27,16 +24,12 @@ from sigma.conditions import ConditionFieldEqualsValueExpression, ConditionValue
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 from sigma.rule.base import SigmaYAMLLoader
+from sigma.types import SigmaExists
 
 from processors.classification.audit import AuditMapping, parse_audit
-from processors.classification.condition import (
-    Aliases,
-    Test,
-    UnsupportedError,
-    compile_condition,
-    paths_of,
-)
+from processors.classification.condition import Test, compile_condition
 from processors.classification.settings import PATH, LogSource, refuse_unknown
+from processors.classification.vocabulary import UnsupportedError, Vocabulary, keys_of
 from processors.classification.witness import Witness, witness_of
 
 if TYPE_CHECKING:
@@ -58,7 +51,8 @@ class Rule:
         test: Whether a record matches.
         witness: What a matching line must contain; None: any line may match.
         keywords: Whether the rule looks at a line as text, so that plain text can match it.
-        reads: Top-level keys that its condition may look at.
+        reads: Top-level keys whose value its condition may look at.
+        meets: Top-level keys of which it may look whether they are there and not null.
     """
 
     id: str
@@ -72,6 +66,7 @@ class Rule:
     match: tuple[Any, ...] = ()
     no_match: tuple[Any, ...] = ()
     reads: frozenset[str] = frozenset()
+    meets: frozenset[str] = frozenset()
 
     @property
     def priority(self) -> tuple[int, int, str]:
@@ -84,7 +79,7 @@ class Pack:
     """All rules, in order of priority; ``digest`` is the SHA-256 of what they were made from."""
 
     rules: list[Rule] = field(default_factory=list)
-    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: Vocabulary = field(default_factory=Vocabulary)
     digest: str = ""
 
 
@@ -95,13 +90,14 @@ def load_pack(places: Iterable[Path]) -> Pack:
     pack = Pack(digest=_digest(contents))
     for file, content in contents:
         if file.name == ALIAS_FILE:
-            _add_aliases(pack.aliases, content, file)
+            for document in _documents(content, file):
+                pack.words.add(document, file.name)
     seen: dict[str, Path] = {}
     for file, content in contents:
         if file.name == ALIAS_FILE:
             continue
         for number, document in enumerate(_documents(content, file), 1):
-            rule = _rule(document, pack.aliases, f"{file.name}: rule {number}")
+            rule = _rule(document, pack.words, f"{file.name}: rule {number}")
             if rule.id in seen:
                 raise ConfigError(
                     f"id {rule.id} is also in {seen[rule.id].name}", path=f"{file.name}: rule {number}"
@@ -144,30 +140,13 @@ def _documents(content: bytes, file: Path) -> list[Any]:
     return [document for document in documents if document is not None]
 
 
-def _add_aliases(aliases: dict[str, tuple[str, ...]], content: bytes, file: Path) -> None:
-    for document in _documents(content, file):
-        if not isinstance(document, dict) or not isinstance(document.get("aliases"), dict):
-            raise ConfigError("must be a mapping with the key 'aliases'", path=file.name)
-        refuse_unknown(document, ("aliases",), file.name)
-        for name, paths in document["aliases"].items():
-            path = f"{file.name}: aliases.{name}"
-            if not isinstance(paths, list) or not paths or not all(isinstance(one, str) for one in paths):
-                raise ConfigError("must be a list of field paths", path=path)
-            if name in aliases:
-                raise ConfigError("the alias is defined twice", path=path)
-            aliases[name] = tuple(dict.fromkeys(paths))
-            try:
-                paths_of(name, aliases)
-            except UnsupportedError as error:
-                raise ConfigError(str(error), path=path) from None
-
-
-def _rule(document: Any, aliases: Aliases, path: str) -> Rule:
+def _rule(document: Any, words: Vocabulary, path: str) -> Rule:
     if not isinstance(document, dict):
         raise ConfigError("a rule must be a mapping", path=path)
     for key in ("correlation", "filter", "action"):
         if key in document:
             raise ConfigError(f"documents with {key!r} are not supported, only single rules", path=path)
+    _refuse_odd(document.get("detection"), f"{path}: detection")
     try:
         sigma = SigmaRule.from_dict(document)
         conditions = [condition.parse() for condition in sigma.detection.parsed_condition]
@@ -178,8 +157,8 @@ def _rule(document: Any, aliases: Aliases, path: str) -> Rule:
     if len(conditions) != 1 or conditions[0] is None:
         raise ConfigError("a rule needs exactly one condition", path=path)
     try:
-        test = compile_condition(conditions[0], aliases)
-        witness = witness_of(conditions[0], aliases)
+        test = compile_condition(conditions[0], words)
+        witness = witness_of(conditions[0], words)
     except UnsupportedError as error:
         raise ConfigError(f"not supported: {error}", path=path) from None
     level = str(sigma.level).lower()
@@ -192,11 +171,33 @@ def _rule(document: Any, aliases: Aliases, path: str) -> Rule:
         test=test,
         witness=witness,
         keywords=_has_keywords(conditions[0]),
-        audit=parse_audit(document.get("audit"), LEVELS.index(level) + 1, aliases, f"{path}: audit"),
+        audit=parse_audit(document.get("audit"), LEVELS.index(level) + 1, words, f"{path}: audit"),
         match=match,
         no_match=no_match,
-        reads=frozenset(_reads(conditions[0], aliases)),
+        reads=frozenset(_looks(conditions[0], words, values=True)),
+        meets=frozenset(_looks(conditions[0], words, values=False)),
     )
+
+
+def _refuse_odd(detection: Any, path: str) -> None:
+    """Refuse what pySigma does not expect, or passes over in silence."""
+    if not isinstance(detection, dict):
+        raise ConfigError("must be a mapping with selections and a condition", path=path)
+    if "timeframe" in detection:
+        raise ConfigError("is not supported: a rule sees one record", path=f"{path}.timeframe")
+    conditions = detection.get("condition", "")
+    conditions = conditions if isinstance(conditions, list) else [conditions]
+    if not all(isinstance(condition, str) for condition in conditions):
+        raise ConfigError("must be text", path=f"{path}.condition")
+    stack = [(path, detection)]
+    while stack:
+        place, node = stack.pop()
+        if isinstance(node, list):
+            stack += [(place, member) for member in node if isinstance(member, (dict, list))]
+        elif isinstance(node, dict):
+            if not all(isinstance(key, str) for key in node):
+                raise ConfigError("names of fields and selections must be text", path=place)
+            stack += [(f"{place}.{key}", member) for key, member in node.items()]
 
 
 def _logsource(sigma: SigmaRule) -> LogSource:
@@ -211,14 +212,16 @@ def _has_keywords(node: Any) -> bool:
     return any(_has_keywords(part) for part in getattr(node, "args", ()))
 
 
-def _reads(node: Any, aliases: Aliases) -> Iterator[str]:
-    """Name the top-level keys at which a field of the condition may begin."""
+def _looks(node: Any, words: Vocabulary, *, values: bool) -> Iterator[str]:
+    """Name the top-level keys at which a field may begin whose value, or whose presence, matters."""
     if isinstance(node, ConditionFieldEqualsValueExpression):
-        for path in paths_of(node.field, aliases):
-            segments = path.split(".")
-            yield from (".".join(segments[:cut]) for cut in range(1, len(segments) + 1))
+        if values:
+            yield from () if isinstance(node.value, SigmaExists) else keys_of(words.paths(node.field))
+        else:
+            yield from keys_of(words.needs(node.field))
+            yield from keys_of(words.paths(node.field)) if isinstance(node.value, SigmaExists) else ()
     for part in getattr(node, "args", ()):
-        yield from _reads(part, aliases)
+        yield from _looks(part, words, values=values)
 
 
 def _tests(block: Any, path: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -71,7 +71,7 @@ class Classifier:
         }
         self._application = self._mask(lambda rule: _applies(rule, {}))
         self._services = _readers(host.fields) if settings.logsources else []
-        self._shapes: dict[Any, tuple[str, ...]] = {}
+        self._shapes: dict[Any, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._verdicts: dict[Any, Rule | None] = {}
         self._warn(host)
 
@@ -130,15 +130,13 @@ class Classifier:
         if mask & self._keywords or isinstance(record, TextRecord):
             return self._first_match(mask, record)
         shape = (mask, *record)
-        keys = self._shapes.get(shape)
-        if keys is None:
-            if len(self._shapes) >= _MEMO:
-                self._shapes.clear()
-            read = [rule.reads for number, rule in enumerate(self.rules) if mask >> number & 1]
-            keys = self._shapes[shape] = tuple(key for key in record if any(key in keys for keys in read))
+        keys, met = self._shapes.get(shape) or self._shape(shape, mask, record)
         values = [record[key] for key in keys]
+        types = [type(record[key]) for key in met]
+        if dict in types or list in types:  # what lies in them is not told by their type
+            return self._first_match(mask, record)
         # With the types, because 1, 1.0 and true are equal and a rule may tell them apart.
-        known = (mask, keys, *values, *map(type, values))
+        known = (mask, keys, met, *values, *map(type, values), *types)
         try:
             return self._verdicts[known]
         except TypeError:  # an object or array
@@ -151,6 +149,19 @@ class Classifier:
                 self._verdicts.clear()
             self._verdicts[known] = rule
         return rule
+
+    def _shape(self, shape: Any, mask: int, record: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the keys whose value, and those whose type, the rules may look at."""
+        if len(self._shapes) >= _MEMO:
+            self._shapes.clear()
+        asked = [rule for number, rule in enumerate(self.rules) if mask >> number & 1]
+        read = frozenset().union(*(rule.reads for rule in asked))
+        met = frozenset().union(*(rule.meets for rule in asked)) - read
+        found = self._shapes[shape] = (
+            tuple(key for key in record if key in read),
+            tuple(key for key in record if key in met),
+        )
+        return found
 
     def _first_match(self, mask: int, record: dict[str, Any]) -> Rule | None:
         if isinstance(record, TextRecord):

@@ -7,6 +7,7 @@ ASCII case finds every line that can match, which the prefilter needs.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 # the lower case of the capital sigma depends on its place in the word, so it is fixed.
 _FOLD = str.maketrans({"\u212a": "\uf8f0", "\u0130": "\uf8f1", "\u03a3": "\u03c3", "\u03c2": "\u03c3"})
 
+SEPARATORS = " ._:/-"
+"""What may stand between the words of a name."""
+GAP = "~"
+"""The part that a separator of a name becomes: none or one of them."""
+
 _MEMO = 2048
 _MEMO_TEXT = 128
+_SEPARATED = re.compile(f"[{re.escape(SEPARATORS)}]")
 
 
 def fold(text: str) -> str:
@@ -50,17 +57,32 @@ def parts_of(value: SigmaString) -> list[str]:
     return parts
 
 
-def compile_texts(values: Iterable[SigmaString], *, anywhere: bool = False) -> Callable[[str], bool]:
+def names_of(parts: list[str]) -> list[str]:
+    """Take the literals of a name apart at their separators, each of which becomes a `GAP`."""
+    apart: list[str] = []
+    for part in parts:
+        if part[0] != "=":
+            apart.append(part)
+            continue
+        for number, word in enumerate(_SEPARATED.split(part[1:])):
+            apart += ([GAP] if number else []) + ([f"={word}"] if word else [])
+    return apart
+
+
+def compile_texts(
+    values: Iterable[SigmaString], *, anywhere: bool = False, names: bool = False
+) -> Callable[[str], bool]:
     """Return a test for texts that equal any of the values.
 
     Args:
         values: Sigma strings; a `SigmaCasedString` is compared with regard to case.
         anywhere: Keywords: a value may stand anywhere in the text.
+        names: Separators are folded, see `names_of`.
     """
     folded: list[list[str]] = []
     cased: list[list[str]] = []
     for value in values:
-        parts = parts_of(value)
+        parts = names_of(parts_of(value)) if names else parts_of(value)
         if anywhere:
             parts = ["*", *(parts if parts[:1] != ["*"] else parts[1:])]
             parts += ["*"] if parts[-1] != "*" else []
@@ -114,7 +136,7 @@ def _compile(patterns: list[list[str]]) -> Callable[[str], bool]:
 
 
 def _expression(parts: list[str]) -> str:
-    wild = {"*": ".*", "?": "."}
+    wild = {"*": ".*", "?": ".", GAP: f"[{re2.escape(SEPARATORS)}]?"}
     return "".join(re2.escape(part[1:]) if part[0] == "=" else wild[part[0]] for part in parts)
 
 

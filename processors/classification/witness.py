@@ -25,8 +25,8 @@ from sigma.conditions import (
 )
 from sigma.types import SigmaExists, SigmaExpansion, SigmaNull, SigmaNumber, SigmaString
 
-from processors.classification.condition import Aliases, paths_of
-from processors.classification.strings import parts_of
+from processors.classification.strings import GAP, names_of, parts_of
+from processors.classification.vocabulary import Vocabulary
 
 _MIN_LITERAL = 3
 _MAX_LITERAL = 48
@@ -34,8 +34,12 @@ _KEY_STRENGTH = 2
 _GAP = None
 _SPECIAL = '"\\'
 
+_SEPARATOR = ""
+_BETWEEN = ".?"  # a class of characters would cost the scanner half as much again
+
 _Run = list[str | None]
-"""Characters of a run between asterisks; None is a gap of one character."""
+"""Characters of a run between asterisks; None is a gap of one character, ``""`` a separator of a name."""
+_PARTS: dict[str, _Run] = {"?": [_GAP], GAP: [_SEPARATOR]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,17 @@ class Witness:
     strength: int
 
 
-def witness_of(node: Any, aliases: Aliases) -> Witness | None:
+def witness_of(node: Any, words: Vocabulary) -> Witness | None:
     """Return the witness of a condition tree, or None when any line may match."""
     if isinstance(node, ConditionAND):
-        found = [witness for part in node.args if (witness := witness_of(part, aliases)) is not None]
+        found = [witness for part in node.args if (witness := witness_of(part, words)) is not None]
         return max(found, key=lambda witness: (witness.strength, -len(witness.expressions)), default=None)
     if isinstance(node, ConditionOR):
-        return _union([witness_of(part, aliases) for part in node.args])
+        return _union([witness_of(part, words) for part in node.args])
     if isinstance(node, ConditionNOT):
         return None
     if isinstance(node, ConditionFieldEqualsValueExpression):
-        return _of_field(node.field, node.value, aliases)
+        return _of_field(node.field, node.value, words)
     if isinstance(node, ConditionValueExpression):
         return _of_text(node.value, quoted=False)
     return None
@@ -78,10 +82,13 @@ def _union(witnesses: list[Witness | None]) -> Witness | None:
     )
 
 
-def _of_field(field: str, value: Any, aliases: Aliases) -> Witness | None:
+def _of_field(field: str, value: Any, words: Vocabulary) -> Witness | None:
     if isinstance(value, SigmaNull) or (isinstance(value, SigmaExists) and not value.exists):
         return None
-    return _of_text(value, quoted=True) or _union([_of_key(path) for path in paths_of(field, aliases)])
+    if field in words.outcomes:  # made of the values of other fields, in many ways
+        return None
+    of_text = _of_text(value, quoted=True, names=field in words.names)
+    return of_text or _union([_of_key(path) for path in words.paths(field)])
 
 
 def _of_key(path: str) -> Witness | None:
@@ -94,19 +101,19 @@ def _of_key(path: str) -> Witness | None:
     return Witness(frozenset({expression}), _KEY_STRENGTH) if strength else None
 
 
-def _of_text(value: Any, *, quoted: bool) -> Witness | None:
+def _of_text(value: Any, *, quoted: bool, names: bool = False) -> Witness | None:
     if isinstance(value, SigmaExpansion):
-        return _union([_of_text(part, quoted=quoted) for part in value.values])
+        return _union([_of_text(part, quoted=quoted, names=names) for part in value.values])
     if isinstance(value, SigmaNumber) and not quoted:
         value = SigmaString(str(value))
     if not isinstance(value, SigmaString):
         return None
     runs: list[_Run] = [[]]
-    for part in parts_of(value):
+    for part in names_of(parts_of(value)) if names else parts_of(value):
         if part == "*":
             runs.append([])
         else:
-            runs[-1] += [_GAP] if part == "?" else _characters(part[1:])
+            runs[-1] += _PARTS[part] if part in _PARTS else _characters(part[1:])
     if quoted:
         runs[0].insert(0, '"')
         runs[-1].append('"')
@@ -122,9 +129,9 @@ def _characters(text: str) -> _Run:
 def _render(run: _Run) -> tuple[str, int]:
     """Return the expression of a run and the length of its longest literal; ``("", 0)`` for none."""
     run = run[:_MAX_LITERAL]
-    while run and run[0] is _GAP:
+    while run and not run[0]:
         run = run[1:]
-    while run and run[-1] is _GAP:
+    while run and not run[-1]:
         run = run[:-1]
     pieces: list[str] = []
     longest = current = gaps = 0
@@ -136,6 +143,10 @@ def _render(run: _Run) -> tuple[str, int]:
         if gaps:
             pieces.append(f".{{{gaps},{6 * gaps}}}")
             gaps = 0
+        if char == _SEPARATOR:
+            pieces.append(_BETWEEN)
+            current = 0
+            continue
         pieces.append(char if char.isalnum() else f"\\x{ord(char):02x}")
         current += 1
         longest = max(longest, current)

@@ -23,10 +23,26 @@ _CHARS = st.sampled_from(
     [*'abkKisSI"\\/\n\t .', "\u212a", "\u0130", "\u0131", "é", "É", "σ", "ς", "Σ", "日", "\u2028", "😀"]
 )
 _TRICKY = st.sampled_from(
-    ["user.login", "LOGIN", "a/b/c", 'say "hi"', "c:\\tab\tx", "token", "to\u212aen", "straße 日"]
+    [
+        "user.login",
+        "UserLogin",
+        "user_login",
+        "LOGIN",
+        "a/b/c",
+        'say "hi"',
+        "c:\\tab\tx",
+        "token",
+        "to\u212aen",
+        "straße 日",
+    ]
 )
 _TEXTS = st.one_of(_TRICKY, _TRICKY, _TRICKY, st.text(_CHARS, max_size=8))
-_NAMES = st.sampled_from(["event", "event", "user.name", "tags"])
+_NAMES = st.sampled_from(["event", "event", "user.name", "tags", "named", "named", "ended"])
+_WORDS = """
+aliases: {named: [event, tags]}
+names: {named: {weak: [login], with: [user, name]}}
+outcomes: {ended: {field: [event, a], error: [tags], success: [login], failure: [token, 1]}}
+"""
 _PATTERNS = st.one_of(
     _TEXTS.map(lambda text: text.replace("\\", "\\\\")),
     st.lists(
@@ -40,7 +56,8 @@ _VALUES = st.one_of(
     st.lists(_SCALARS, max_size=3),
     st.dictionaries(st.sampled_from(["name", "a", "login"]), _SCALARS, max_size=2),
 )
-_RECORDS = st.dictionaries(st.one_of(_NAMES, st.just("user")), _VALUES, max_size=4)
+_KEYS = st.sampled_from(["event", "event", "user.name", "tags", "user", "login", "a"])
+_RECORDS = st.dictionaries(_KEYS, _VALUES, max_size=4)
 
 _ITEMS = st.one_of(
     st.tuples(
@@ -58,7 +75,7 @@ _ITEMS = st.one_of(
 )
 _SELECTIONS = st.one_of(
     st.lists(_ITEMS, min_size=1, max_size=2).map(dict),
-    st.lists(_PATTERNS.filter(bool), min_size=1, max_size=2),
+    st.lists(_PATTERNS.filter(lambda text: text.strip("*?")), min_size=1, max_size=2),
 )
 _CONDITIONS = st.sampled_from(
     ["a", "b", "a and b", "a or b", "a and not b", "not a", "not (a and b)", "1 of them"]
@@ -131,7 +148,8 @@ def test_the_scan_loses_no_match(rules: list[dict[str, Any]], lines: list[bytes]
     """For random rules and records, escapes and casing included, scanning equals evaluating every rule."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(yaml.safe_dump_all(rules, allow_unicode=True))
-        stage = SPEC.factory({"rules": ["rules.yaml"]}, _Host(Path(folder)))
+        (Path(folder) / "fields.yaml").write_text(_WORDS)
+        stage = SPEC.factory({"rules": ["rules.yaml", "fields.yaml"]}, _Host(Path(folder)))
     heads = [SimpleNamespace() if line.startswith(b"{") else None for line in lines]
     rows = len(lines)
     batch = Batch(Resource("t"), lines, heads, [0] * rows, [{}] * rows, [None] * rows, list(range(rows)))

@@ -51,7 +51,7 @@ mapping sets it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -76,62 +76,41 @@ KEYS = ("class_uid", "activity_id", "actor", "target", "user", "action", "outcom
 OUTCOMES = ("success", "failure", "unknown")
 ROLES = ("actor", "target", "self")
 
-_SHAPES = 512
-
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to make an event of records of one shape: what is fixed, and what must be looked up."""
+class Plan:
+    """How one rule makes an event of records of one shape: what is fixed, and what must be looked up."""
 
+    rule: str
+    class_uid: int
+    activity_id: int
+    role: str
     fixed: tuple[Any, ...]
     found: tuple[tuple[int, Bound], ...]
     ocsf: dict[str, Any]
     more: tuple[tuple[str, Bound], ...]
 
-
-@dataclass(frozen=True, slots=True)
-class AuditMapping:
-    """A compiled ``audit:`` block; ``default`` is the outcome where ``outcome`` finds none."""
-
-    class_uid: int
-    activity_id: int
-    actor: Extract
-    target: Extract
-    user: Extract
-    role: str
-    action: Extract
-    outcome: Outcome | None
-    default: str
-    ids: tuple[Extract, ...]
-    seq: Extract
-    ocsf: dict[str, Extract]
-    _plans: dict[tuple[Any, ...], _Plan] = field(default_factory=dict, compare=False)
-
-    def event(self, row: int, rule: str, record: Mapping[str, Any]) -> AuditEvent:
+    def event(self, row: int, record: Mapping[str, Any], outcome: str) -> AuditEvent:
         """Return the audit event of one record."""
-        shape = (*record, *map(type, record.values()))
-        plan = self._plans.get(shape)
-        if plan is None:
-            plan = self._plan(shape, record)
-        values = list(plan.fixed)
-        for place, find in plan.found:
+        values = list(self.fixed)
+        for place, find in self.found:
             values[place] = find(record)
-        ocsf = plan.ocsf.copy()
-        for name, find in plan.more:
+        ocsf = self.ocsf.copy()
+        for name, find in self.more:
             if (value := find(record)) is not None:
                 ocsf[name] = value
-        actor, target, user, action, outcome, uid, shaped, seq = values
+        actor, target, user, action, uid, shaped, seq = values
         if user:
             actor, target = self._cast(actor, target, user)
         return AuditEvent(
             row,
-            rule,
+            self.rule,
             self.class_uid,
             self.activity_id,
             actor,
             target,
             action,
-            outcome or self.default,
+            outcome,
             uid or shaped,
             seq,
             ocsf,
@@ -147,29 +126,49 @@ class AuditMapping:
             return user, target
         return (user if self.role == "self" else ""), user
 
-    def _plan(self, shape: tuple[Any, ...], record: Mapping[str, Any]) -> _Plan:
-        if len(self._plans) >= _SHAPES:
-            self._plans.clear()
-        judged = self.outcome is not None and not self.outcome.silent(record)
-        uid, shaped = (one.bind(record, identity) for one in self.ids)
-        bound: list[tuple[Any, Bound | None]] = [
+
+@dataclass(frozen=True, slots=True)
+class AuditMapping:
+    """A compiled ``audit:`` block; ``default`` is the outcome where ``outcome`` finds none."""
+
+    class_uid: int
+    activity_id: int
+    actor: Extract
+    target: Extract
+    user: Extract
+    role: str
+    action: Extract
+    outcome: Outcome | None
+    default: str
+    ids: tuple[Extract, Extract]
+    seq: Extract
+    ocsf: dict[str, Extract]
+
+    def judge(self, record: Mapping[str, Any]) -> str:
+        """Return the outcome."""
+        return (self.outcome.judge(record) if self.outcome is not None else "") or self.default
+
+    def plan(self, rule: str, record: Mapping[str, Any]) -> Plan:
+        """Prepare for records with the same top-level keys as this one, and values of the same types."""
+        bound = [
             self.actor.bind(record, text),
             self.target.bind(record, text),
             self.user.bind(record, text),
             self.action.bind(record, text),
-            ("", self.outcome.judge if self.outcome is not None and judged else None),
-            uid,
-            shaped,
+            *(one.bind(record, identity) for one in self.ids),
             self.seq.bind(record, sequence),
         ]
         extras = {name: extract.bind(record, kept) for name, extract in self.ocsf.items()}
-        plan = self._plans[shape] = _Plan(
+        return Plan(
+            rule,
+            self.class_uid,
+            self.activity_id,
+            self.role,
             tuple(fixed for fixed, _ in bound),
             tuple((place, find) for place, (_, find) in enumerate(bound) if find is not None),
             {name: fixed for name, (fixed, _) in extras.items() if fixed is not None},
             tuple((name, find) for name, (_, find) in extras.items() if find is not None),
         )
-        return plan
 
 
 def parse_audit(block: Any, severity_id: int, words: Vocabulary, path: str) -> AuditMapping:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from processors.classification.fields import first_of, starts_of, texts_of
+from processors.classification.fields import Start, first_of, starts_of, texts_of
 
 MAX_TEXT = 1024
 MAX_MEMBERS = 64
@@ -80,6 +80,8 @@ class Extract:
                 return fixed if group is None else convert(group)
             return fixed
 
+        if len(starts) == 1 and starts[0][2] is not None and pattern is None:
+            return fixed, _inside(starts[0], search, fixed)
         if not starts or starts[0][2] is not None or convert is sequence or pick is unique:
             return fixed, search
         key = starts[0][1]
@@ -91,6 +93,18 @@ class Extract:
             return found if 0 < len(found) <= MAX_TEXT else search(record)
 
         return fixed, plain
+
+
+def _inside(start: Start, search: Bound, fixed: Any) -> Bound:
+    """Search an object only if it has one of the keys by which the path may go on."""
+    _, key, ways = start
+    names = frozenset(name for name, _ in ways)
+
+    def find(record: Mapping[str, Any]) -> Any:
+        inner = record[key]
+        return fixed if type(inner) is dict and names.isdisjoint(inner) else search(record)
+
+    return find
 
 
 def scalar(value: Any) -> Any:

@@ -63,10 +63,6 @@ class Outcome:
             return FAILURE
         return SUCCESS if SUCCESS in meanings else UNKNOWN if UNKNOWN in meanings else ""
 
-    def silent(self, record: Mapping[str, Any]) -> bool:
-        """Return whether no record with these top-level keys says anything."""
-        return not self._starts(record) and not self._error_starts(record)
-
     def _meaning(self, value: Any) -> str:
         if value is None or value == "" or isinstance(value, dict):
             return ""

@@ -51,7 +51,7 @@ class Rule:
         test: Whether a record matches.
         witness: What a matching line must contain; None: any line may match.
         keywords: Whether the rule looks at a line as text, so that plain text can match it.
-        reads: Top-level keys whose value its condition may look at.
+        reads: Top-level keys whose value its condition or its outcome may look at.
         meets: Top-level keys of which it may look whether they are there and not null.
     """
 
@@ -162,6 +162,8 @@ def _rule(document: Any, words: Vocabulary, path: str) -> Rule:
     except UnsupportedError as error:
         raise ConfigError(f"not supported: {error}", path=path) from None
     level = str(sigma.level).lower()
+    audit = parse_audit(document.get("audit"), LEVELS.index(level) + 1, words, f"{path}: audit")
+    judged = audit.outcome.paths if audit.outcome is not None else ()
     match, no_match = _tests(document.get("tests") or {}, f"{path}: tests")
     return Rule(
         id=str(sigma.id),
@@ -171,10 +173,10 @@ def _rule(document: Any, words: Vocabulary, path: str) -> Rule:
         test=test,
         witness=witness,
         keywords=_has_keywords(conditions[0]),
-        audit=parse_audit(document.get("audit"), LEVELS.index(level) + 1, words, f"{path}: audit"),
+        audit=audit,
         match=match,
         no_match=no_match,
-        reads=frozenset(_looks(conditions[0], words, values=True)),
+        reads=frozenset([*_looks(conditions[0], words, values=True), *keys_of(judged)]),
         meets=frozenset(_looks(conditions[0], words, values=False)),
     )
 

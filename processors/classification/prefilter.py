@@ -46,29 +46,22 @@ class Prefilter:
         self._database = _load(expressions, cache_dir) if expressions else None
         self._owner = 0
 
-    def candidates(self, joined: bytes, lines: list[bytes], *, flat: bool = False) -> dict[int, int]:
-        """Return row to bit mask of rules, for the rows that hold a witness.
+    def rows(self, hits: list[tuple[int, int]], lines: list[bytes]) -> dict[int, int]:
+        """Return row to bit mask of rules, in order of rows, for the rows that hold a witness.
 
         Args:
-            joined: The lines joined by newlines.
+            hits: What `scan` found in the lines, joined by newlines.
             lines: The lines.
-            flat: No line holds a newline.
         """
-        hits = self.scan(joined)
-        if not hits:
-            return {}
         found: dict[int, int] = {}
-        if flat:
-            hits.sort(key=itemgetter(1))
-            row = position = 0
-            for expression, end in hits:
-                row += joined.count(b"\n", position, end)
-                position = end
-                found[row] = found.get(row, 0) | self._masks[expression]
-            return found
-        ends = list(accumulate([len(line) + 1 for line in lines]))
+        ends = list(accumulate(map(len, lines)))  # without the newlines: row i ends at ends[i] + i
+        hits.sort(key=itemgetter(1))
+        row = 0
         for expression, end in hits:
-            row = bisect_left(ends, end)
+            low, row = row, bisect_left(ends, end - row, row)
+            # As many newlines as rows were passed are not in the ends, so that this may be too far.
+            while row > low and ends[row - 1] + row - 1 >= end:
+                row -= 1
             found[row] = found.get(row, 0) | self._masks[expression]
         return found
 

@@ -10,12 +10,13 @@ doing so.
 from __future__ import annotations
 
 import json
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from headrig import ConfigError
 
+from processors.classification.audit import Plan
 from processors.classification.fields import TextRecord
 from processors.classification.pack import Pack, Rule, load_pack
 from processors.classification.prefilter import Prefilter
@@ -28,7 +29,7 @@ from processors.classification.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headrig import Batch, Host
 
@@ -42,9 +43,30 @@ def make_classifier(section: Mapping[str, Any], host: Host) -> Classifier:
     return Classifier(pack, settings, host)
 
 
-_MEMO = 4096
+_KINDS = 1024
+_MEMO = 8192
 _MEMO_TEXT = 256
 """Characters of values that are remembered with a verdict."""
+
+_Verdict = tuple[Plan, str]
+"""How to make the event, and its outcome."""
+
+
+class _Kind:
+    """What is known of records that have the same keys, types of values, and rules in question.
+
+    Attributes:
+        read: Takes the values that the rules read, as a tuple; None where they cannot be remembered by.
+        verdicts: By those values.
+        plans: By the id of the rule.
+    """
+
+    __slots__ = ("plans", "read", "verdicts")
+
+    def __init__(self, read: Callable[[dict[str, Any]], tuple[Any, ...]] | None) -> None:
+        self.read = read
+        self.verdicts: dict[tuple[Any, ...], _Verdict | None] = {}
+        self.plans: dict[str, Plan] = {}
 
 
 class Classifier:
@@ -71,28 +93,29 @@ class Classifier:
         }
         self._application = self._mask(lambda rule: _applies(rule, {}))
         self._services = _readers(host.fields) if settings.logsources else []
-        self._shapes: dict[Any, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        self._verdicts: dict[Any, Rule | None] = {}
+        self._kinds: dict[tuple[Any, ...], _Kind] = {}
+        self._remembered = 0
         self._warn(host)
 
     def run(self, batch: Batch) -> None:
         """Append the audit events of a batch, in order of rows."""
         joined, lines, parsed = _unescaped(batch.lines, batch.heads)
-        # A JSON object holds no newline; a plain-text line may.
-        found = self._candidates(joined, lines, parsed, flat=None not in batch.heads)
+        found = self._candidates(joined, lines, parsed)
         if self._always:
             found = {row: found.get(row, 0) | self._always for row in range(len(lines))}
-        for row in sorted(found):
-            head = batch.heads[row]
-            mask = found[row] & self._applicable(batch, head)
-            if not mask:
+        heads, lines, append = batch.heads, batch.lines, batch.events.append
+        for row, mask in found.items():
+            head = heads[row]
+            asked = mask & (self._applicable(batch, head) if self._sources else self._application)
+            if not asked:
                 continue
-            record = parsed.get(row)
+            record = parsed.get(row) if parsed else None
             if record is None:
-                record = _record(batch.lines[row], is_text=head is None)
-            rule = self._verdict(mask, record)
-            if rule is not None:
-                batch.events.append(rule.audit.event(row, rule.id, record))
+                record = _record(lines[row], is_text=head is None)
+            verdict = self._verdict(asked, record)
+            if verdict is not None:
+                plan, outcome = verdict
+                append(plan.event(row, record, outcome))
 
     def explain(self, line: bytes) -> list[str]:
         """Return ``<rule id> matched`` or ``<rule id> considered`` for the rules that came in question.
@@ -117,51 +140,59 @@ class Classifier:
         return [(rule, record) for number, rule in enumerate(self.rules) if mask >> number & 1]
 
     def _candidates(
-        self, joined: bytes, lines: list[bytes], parsed: dict[int, dict[str, Any]], *, flat: bool = False
+        self, joined: bytes, lines: list[bytes], parsed: dict[int, dict[str, Any]]
     ) -> dict[int, int]:
-        found = self._prefilter.candidates(joined, lines, flat=flat)
+        hits = self._prefilter.scan(joined)
+        found = self._prefilter.rows(hits, lines) if hits else {}
         for row in parsed:
             if not lines[row]:  # could not be written for the scan: every rule is asked
                 found[row] = self._all
-        return found
+        return dict(sorted(found.items())) if parsed else found
 
-    def _verdict(self, mask: int, record: dict[str, Any]) -> Rule | None:
-        """Return the first rule that matches, remembered for records alike in all that the rules read."""
-        if mask & self._keywords or isinstance(record, TextRecord):
-            return self._first_match(mask, record)
-        shape = (mask, *record)
-        keys, met = self._shapes.get(shape) or self._shape(shape, mask, record)
-        values = [record[key] for key in keys]
-        types = [type(record[key]) for key in met]
-        if dict in types or list in types:  # what lies in them is not told by their type
-            return self._first_match(mask, record)
+    def _verdict(self, mask: int, record: dict[str, Any]) -> _Verdict | None:
+        """Judge a record; remembered for records alike in all that the rules read."""
         # With the types, because 1, 1.0 and true are equal and a rule may tell them apart.
-        known = (mask, keys, met, *values, *map(type, values), *types)
+        shape = (mask, *record, *map(type, record.values()))
+        kind = self._kinds.get(shape)
+        if kind is None:
+            kind = self._kinds[shape] = self._kind(mask, record)
+        read = kind.read
+        if read is None or type(record) is TextRecord:
+            return self._judge(mask, record, kind)
+        values = read(record)
         try:
-            return self._verdicts[known]
-        except TypeError:  # an object or array
-            return self._first_match(mask, record)
+            return kind.verdicts[values]
         except KeyError:
             pass
-        rule = self._first_match(mask, record)
+        verdict = self._judge(mask, record, kind)
         if sum(len(value) for value in values if type(value) is str) <= _MEMO_TEXT:
-            if len(self._verdicts) >= _MEMO:
-                self._verdicts.clear()
-            self._verdicts[known] = rule
-        return rule
+            self._remembered += 1
+            kind.verdicts[values] = verdict
+        return verdict
 
-    def _shape(self, shape: Any, mask: int, record: dict[str, Any]) -> tuple[Any, Any]:
-        """Return the keys whose value, and those whose type, the rules may look at."""
-        if len(self._shapes) >= _MEMO:
-            self._shapes.clear()
+    def _judge(self, mask: int, record: dict[str, Any], kind: _Kind) -> _Verdict | None:
+        rule = self._first_match(mask, record)
+        if rule is None:
+            return None
+        plan = kind.plans.get(rule.id)
+        if plan is None:
+            plan = kind.plans[rule.id] = rule.audit.plan(rule.id, record)
+        return plan, rule.audit.judge(record)
+
+    def _kind(self, mask: int, record: dict[str, Any]) -> _Kind:
+        """Find out what of such records the rules read."""
+        if len(self._kinds) >= _KINDS or self._remembered >= _MEMO:
+            self._kinds.clear()
+            self._remembered = 0
         asked = [rule for number, rule in enumerate(self.rules) if mask >> number & 1]
-        read = frozenset().union(*(rule.reads for rule in asked))
-        met = frozenset().union(*(rule.meets for rule in asked)) - read
-        found = self._shapes[shape] = (
-            tuple(key for key in record if key in read),
-            tuple(key for key in record if key in met),
-        )
-        return found
+        reads = frozenset().union(*(rule.reads for rule in asked))
+        meets = frozenset().union(*(rule.meets for rule in asked))
+        keys = [key for key in record if key in reads]
+        # What lies in an object or array is not told by its type, and cannot be remembered by value.
+        nested = any(type(record[key]) in (dict, list) for key in record if key in reads or key in meets)
+        if nested or mask & self._keywords:
+            return _Kind(None)
+        return _Kind(_getter(keys))
 
     def _first_match(self, mask: int, record: dict[str, Any]) -> Rule | None:
         if isinstance(record, TextRecord):
@@ -176,8 +207,6 @@ class Classifier:
 
     def _applicable(self, batch: Batch, head: Any) -> int:
         """Return the rules whose log source the record's service has."""
-        if not self._sources:
-            return self._application
         service = batch.resource.service
         if service is None and head is not None:
             values = (read(head) for read in self._services)
@@ -216,6 +245,12 @@ def _readers(fields: Mapping[str, str]) -> list[Any]:
     return [attrgetter(fields[name]) for name in SERVICE_FIELDS]
 
 
+def _getter(keys: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda record: tuple(record[key] for key in keys)
+
+
 def _unescaped(lines: list[bytes], heads: list[Any]) -> tuple[bytes, list[bytes], dict[int, dict[str, Any]]]:
     """Return the bytes to scan, the lines they are made of, and the records parsed on the way.
 
@@ -225,8 +260,10 @@ def _unescaped(lines: list[bytes], heads: list[Any]) -> tuple[bytes, list[bytes]
     parsed: dict[int, dict[str, Any]] = {}
     if b"\\" not in joined:
         return joined, lines, parsed
+    if b"\\u" not in joined and b"\\/" not in joined:
+        return joined, lines, parsed
     for row, line in enumerate(lines):
-        if b"\\" in line and heads[row] is not None and (b"\\u" in line or b"\\/" in line):
+        if (b"\\u" in line or b"\\/" in line) and heads[row] is not None:
             parsed[row] = _record(line, is_text=False)
     if parsed:
         lines = list(lines)

@@ -77,6 +77,16 @@ _SELECTIONS = st.one_of(
     st.lists(_ITEMS, min_size=1, max_size=2).map(dict),
     st.lists(_PATTERNS.filter(lambda text: text.strip("*?")), min_size=1, max_size=2),
 )
+_AUDIT = {
+    "class_uid": 3002,
+    "activity_id": 1,
+    "actor": ["tags"],
+    "target": {"field": ["event"], "text": "(l.g)", "default": "t"},
+    "user": {"field": ["user", "user.name"], "is": "self"},
+    "outcome": {"is": "ended", "default": "success"},
+    "id": {"field": "login", "shaped": "event"},
+    "ocsf": {"n": ["user.name"], "a": ["a"]},
+}
 _CONDITIONS = st.sampled_from(
     ["a", "b", "a and b", "a or b", "a and not b", "not a", "not (a and b)", "1 of them"]
 )
@@ -106,7 +116,7 @@ def _rules(draw: st.DrawFn) -> list[dict[str, Any]]:
                 "logsource": {"category": "application"},
                 "level": draw(st.sampled_from(["low", "high"])),
                 "detection": detection,
-                "audit": {"class_uid": 3002, "activity_id": 1},
+                "audit": _AUDIT,
             }
         )
     return rules
@@ -143,9 +153,12 @@ def _lines() -> st.SearchStrategy[bytes]:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(_rules(), st.lists(_lines(), max_size=8))
+@given(_rules(), st.lists(_lines(), max_size=12))
 def test_the_scan_loses_no_match(rules: list[dict[str, Any]], lines: list[bytes]) -> None:
-    """For random rules and records, escapes and casing included, scanning equals evaluating every rule."""
+    """For random rules and records, escapes and casing included, scanning equals evaluating every rule.
+
+    And an event says what its own record says, whatever was remembered of records like it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(yaml.safe_dump_all(rules, allow_unicode=True))
         (Path(folder) / "fields.yaml").write_text(_WORDS)
@@ -160,8 +173,11 @@ def test_the_scan_loses_no_match(rules: list[dict[str, Any]], lines: list[bytes]
         record = TextRecord(line.decode()) if is_text else orjson.loads(line)
         matching = [rule for rule in stage.rules if rule.test(record) and (rule.keywords or not is_text)]
         assert stage.matching(line) == matching
-        expected += [(row, matching[0].id)] if matching else []
-    assert [(event.row, event.rule) for event in batch.events] == expected
+        if matching:
+            audit = matching[0].audit
+            plan = audit.plan(matching[0].id, record)
+            expected.append(plan.event(row, record, audit.judge(record)))
+    assert batch.events == expected
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

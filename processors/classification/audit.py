@@ -8,6 +8,7 @@
       actor: [actor.name, by]         # VALUE: who
       target: {field: [host], default: console}   # VALUE: what it was done to
       user: {field: [user], is: actor}            # who is named without saying as what
+      object: [resource]              # VALUE: the target where neither names one
       action: login                   # VALUE: what was done
       outcome:                        # a literal, or read from the record
         field: [outcome, status]
@@ -27,7 +28,7 @@ a list of them; the first that has a value wins. Field paths are those of the de
 included.
 
 ``actor``, ``target``, ``action`` and ``id`` become text: a number its decimal form, an array its
-members joined by a comma. Objects are passed over, but for ``actor``, ``target`` and ``user`` the
+members joined by a comma. Objects are passed over, but for ``actor``, ``target``, ``user`` and ``object`` the
 pack may say which keys name one (``naming``). Text is cut at 1,024 characters; an ``id`` keeps the
 SHA-256 of the whole at the cut, so that two ids never become one. ``ocsf`` keeps scalars and arrays
 of up to 64 scalars. ``seq`` must be a non-negative integer below 2^63, or its decimal form.
@@ -72,7 +73,19 @@ from processors.classification.outcome import Outcome
 from processors.classification.settings import refuse_unknown
 from processors.classification.vocabulary import Vocabulary
 
-KEYS = ("class_uid", "activity_id", "actor", "target", "user", "action", "outcome", "id", "seq", "ocsf")
+KEYS = (
+    "class_uid",
+    "activity_id",
+    "actor",
+    "target",
+    "user",
+    "object",
+    "action",
+    "outcome",
+    "id",
+    "seq",
+    "ocsf",
+)
 OUTCOMES = ("success", "failure", "unknown")
 ROLES = ("actor", "target", "self")
 
@@ -99,7 +112,7 @@ class Plan:
         for name, find in self.more:
             if (value := find(record)) is not None:
                 ocsf[name] = value
-        actor, target, user, action, uid, shaped, seq = values
+        actor, target, user, thing, action, uid, shaped, seq = values
         if user:
             actor, target = self._cast(actor, target, user)
         return AuditEvent(
@@ -108,7 +121,7 @@ class Plan:
             self.class_uid,
             self.activity_id,
             actor,
-            target,
+            target or thing,
             action,
             outcome,
             uid or shaped,
@@ -122,7 +135,7 @@ class Plan:
             if not target and (self.role != "actor" or user != actor):
                 target = user
             return actor, target
-        if self.role == "actor" or target not in ("", user):
+        if target or self.role == "actor":
             return user, target
         return (user if self.role == "self" else ""), user
 
@@ -137,6 +150,7 @@ class AuditMapping:
     target: Extract
     user: Extract
     role: str
+    object: Extract
     action: Extract
     outcome: Outcome | None
     default: str
@@ -154,6 +168,7 @@ class AuditMapping:
             self.actor.bind(record, text),
             self.target.bind(record, text),
             self.user.bind(record, text),
+            self.object.bind(record, text),
             self.action.bind(record, text),
             *(one.bind(record, identity) for one in self.ids),
             self.seq.bind(record, sequence),
@@ -191,6 +206,7 @@ def parse_audit(block: Any, severity_id: int, words: Vocabulary, path: str) -> A
         target=_value(block.get("target"), words, f"{path}.target", pick),
         user=user,
         role=role,
+        object=_value(block.get("object"), words, f"{path}.object", pick),
         action=_value(block.get("action"), words, f"{path}.action"),
         outcome=outcome,
         default=default,

@@ -53,6 +53,7 @@ class Rule:
         keywords: Whether the rule looks at a line as text, so that plain text can match it.
         reads: Top-level keys whose value its condition or its outcome may look at.
         meets: Top-level keys of which it may look whether they are there and not null.
+        gates: Top-level keys, and those that it meets where one of them is there.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Rule:
     no_match: tuple[Any, ...] = ()
     reads: frozenset[str] = frozenset()
     meets: frozenset[str] = frozenset()
+    gates: frozenset[tuple[frozenset[str], frozenset[str]]] = frozenset()
 
     @property
     def priority(self) -> tuple[int, int, str]:
@@ -178,6 +180,7 @@ def _rule(document: Any, words: Vocabulary, path: str) -> Rule:
         no_match=no_match,
         reads=frozenset([*_looks(conditions[0], words, values=True), *keys_of(judged)]),
         meets=frozenset(_looks(conditions[0], words, values=False)),
+        gates=frozenset(_gates(conditions[0], words)),
     )
 
 
@@ -220,10 +223,19 @@ def _looks(node: Any, words: Vocabulary, *, values: bool) -> Iterator[str]:
         if values:
             yield from () if isinstance(node.value, SigmaExists) else keys_of(words.paths(node.field))
         else:
-            yield from keys_of(words.needs(node.field))
             yield from keys_of(words.paths(node.field)) if isinstance(node.value, SigmaExists) else ()
     for part in getattr(node, "args", ()):
         yield from _looks(part, words, values=values)
+
+
+def _gates(node: Any, words: Vocabulary) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Yield the keys of weak paths, and those whose presence decides whether they count."""
+    if isinstance(node, ConditionFieldEqualsValueExpression):
+        weak = words.names.get(node.field)
+        if weak is not None and weak.paths:
+            yield frozenset(keys_of(weak.paths)), frozenset(keys_of(weak.needs))
+    for part in getattr(node, "args", ()):
+        yield from _gates(part, words)
 
 
 def _tests(block: Any, path: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -186,7 +186,9 @@ class Classifier:
             self._remembered = 0
         asked = [rule for number, rule in enumerate(self.rules) if mask >> number & 1]
         reads = frozenset().union(*(rule.reads for rule in asked))
-        meets = frozenset().union(*(rule.meets for rule in asked))
+        gates = frozenset().union(*(rule.gates for rule in asked))
+        met = [needs for weak, needs in gates if not weak.isdisjoint(record)]
+        meets = frozenset().union(*(rule.meets for rule in asked), *met)
         keys = [key for key in record if key in reads]
         # What lies in an object or array is not told by its type, and cannot be remembered by value.
         nested = any(type(record[key]) in (dict, list) for key in record if key in reads or key in meets)

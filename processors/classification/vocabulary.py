@@ -103,11 +103,6 @@ class Vocabulary:
             return lambda record: bool(collect(record))
         return presence_of(self.paths(name))
 
-    def needs(self, name: str) -> tuple[str, ...]:
-        """Return the paths whose being there decides whether weak paths count."""
-        weak = self.names.get(name)
-        return weak.needs if weak else ()
-
     def add(self, document: Any, path: str) -> None:
         """Add a document of ``fields.yaml``; raises `ConfigError` that names the key."""
         if not isinstance(document, dict) or not all(

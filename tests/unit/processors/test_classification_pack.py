@@ -215,6 +215,18 @@ def test_what_only_looks_alike_is_no_event(pack: Classifier, record: dict[str, A
     assert _judge(pack, record) is None
 
 
+def test_what_is_remembered_of_one_record_is_not_said_of_another(pack: Classifier) -> None:
+    """Records alike but for somebody deep inside, or for their outcome, are judged apart."""
+    assert _judge(pack, {"type": "login", "user": {}, "actor": []}) is not None
+    assert _judge(pack, {"type": "login", "audit": {}}) is None
+    assert _judge(pack, {"type": "login", "audit": {"actor": "ann"}}) is not None
+    outcomes = [
+        _event(pack, {"event": "login", "user": {"name": "ann"}, "error": {"code": code}}).outcome
+        for code in (0, 1, 0)
+    ]
+    assert outcomes == ["success", "failure", "success"]
+
+
 def test_plain_text_names_user_and_address(pack: Classifier) -> None:
     """What a line of sshd says in words reaches the fields of the event."""
     event = _event(pack, "sshd[1]: Failed password for invalid user bob from 192.0.2.7 port 22 ssh2")

@@ -43,7 +43,9 @@ def make_classifier(section: Mapping[str, Any], host: Host) -> Classifier:
     return Classifier(pack, settings, host)
 
 
+_CONTAINERS = (dict, list)
 _KINDS = 1024
+_VARIETY = 1024
 _MEMO = 8192
 _MEMO_TEXT = 256
 """Characters of values that are remembered with a verdict."""
@@ -165,9 +167,12 @@ class Classifier:
         except KeyError:
             pass
         verdict = self._judge(mask, record, kind)
-        if sum(len(value) for value in values if type(value) is str) <= _MEMO_TEXT:
+        if sum(len(value) for value in values if type(value) in (str, bytes)) <= _MEMO_TEXT:
             self._remembered += 1
             kind.verdicts[values] = verdict
+            if len(kind.verdicts) > _VARIETY:  # hardly two are alike
+                kind.read = None
+                kind.verdicts.clear()
         return verdict
 
     def _judge(self, mask: int, record: dict[str, Any], kind: _Kind) -> _Verdict | None:
@@ -190,11 +195,11 @@ class Classifier:
         met = [needs for weak, needs in gates if not weak.isdisjoint(record)]
         meets = frozenset().union(*(rule.meets for rule in asked), *met)
         keys = [key for key in record if key in reads]
-        # What lies in an object or array is not told by its type, and cannot be remembered by value.
-        nested = any(type(record[key]) in (dict, list) for key in record if key in reads or key in meets)
+        # What lies in an object or array is not told by its type.
+        nested = any(type(record[key]) in _CONTAINERS for key in record if key in meets and key not in reads)
         if nested or mask & self._keywords:
             return _Kind(None)
-        return _Kind(_getter(keys))
+        return _Kind(_getter(keys, nested=any(type(record[key]) in _CONTAINERS for key in keys)))
 
     def _first_match(self, mask: int, record: dict[str, Any]) -> Rule | None:
         if isinstance(record, TextRecord):
@@ -247,10 +252,22 @@ def _readers(fields: Mapping[str, str]) -> list[Any]:
     return [attrgetter(fields[name]) for name in SERVICE_FIELDS]
 
 
-def _getter(keys: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+def _getter(keys: list[str], *, nested: bool) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Return what takes the values of keys; objects and arrays as they are written."""
+    if nested:
+        return lambda record: tuple(_flat(record[key]) for key in keys)
     if len(keys) > 1:
         return itemgetter(*keys)
     return lambda record: tuple(record[key] for key in keys)
+
+
+def _flat(value: Any) -> Any:
+    if type(value) not in _CONTAINERS:
+        return value
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # nested too deeply: like nothing else
+        return object()
 
 
 def _unescaped(lines: list[bytes], heads: list[Any]) -> tuple[bytes, list[bytes], dict[int, dict[str, Any]]]:

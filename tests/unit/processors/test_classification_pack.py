@@ -225,6 +225,10 @@ def test_what_is_remembered_of_one_record_is_not_said_of_another(pack: Classifie
         for code in (0, 1, 0)
     ]
     assert outcomes == ["success", "failure", "success"]
+    assert [_event(pack, {"event": "login", "status": f"s{n}"}).outcome for n in range(1500)] == [
+        "unknown"
+    ] * 1500
+    assert _event(pack, {"event": "login", "status": "denied"}).outcome == "failure"
 
 
 def test_plain_text_names_user_and_address(pack: Classifier) -> None:

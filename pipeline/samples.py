@@ -92,6 +92,7 @@ class Sampler:
         if draw < self._secrets:
             record["message"] = self._secret_message()
         elif draw < self._secrets + self._audits:
+            del record["status"]  # an event says its outcome itself
             record |= self._audit_fields()
         if rng.random() < 0.1:
             record["trace_id"] = f"{rng.getrandbits(128):032x}"

@@ -6,7 +6,6 @@ while it reads (merged, expired, reclaimed), it starts again.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from pipeline.query.syntax import Json, Logs, Matcher, Metric
 
 T = TypeVar("T")
 _TRIES = 5
-_CONCURRENT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,6 @@ class Store:
         self._files = Files(archive, memory=memory)
         self._seconds = seconds
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(_CONCURRENT)
 
     def close(self) -> None:
         """Let go of DuckDB."""
@@ -98,16 +95,11 @@ class Store:
 
     def _consistent(self, run: Callable[[float], T]) -> T:
         deadline = self._clock() + self._seconds
-        if not self._slots.acquire(timeout=self._seconds):
-            raise QueryError(503, "too many queries at once; try later")
-        try:
-            for _ in range(_TRIES):
-                try:
-                    return run(deadline)
-                except self._gone:  # merged, expired or reclaimed meanwhile
-                    continue
-        finally:
-            self._slots.release()
+        for _ in range(_TRIES):
+            try:
+                return run(deadline)
+            except self._gone:  # merged, expired or reclaimed meanwhile
+                continue
         raise QueryError(503, f"the archive's files changed {_TRIES} times while they were read; try again")
 
     def _check(self, deadline: float) -> None:

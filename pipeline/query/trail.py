@@ -13,28 +13,28 @@ from pipeline.query.syntax import Matcher
 _NAMES = frozenset(["audit", "audit_log"])
 
 
-def reads_trail(query: str, stream: Mapping[str, str] | None = None) -> bool:
+def reads_trail(query: str, stream: Mapping[str, str], *, beside: bool = False) -> bool:
     """Tell whether a query asks for audit leaves.
 
     Args:
         query: LogQL, also of what the embedded store does not do; only its stream selectors count.
-        stream: Labels of the audit stream where it lies among all others: then a selector that matches
-            it asks for it, e.g. ``{service_name=~".+"}``. None: only one that names ``audit`` does.
+        stream: Labels of the audit stream, ``audit`` and ``audit_log`` among them.
+        beside: The stream lies among all others: then a selector that catches it asks for it, e.g.
+            ``{service_name=~".+"}``. Else only one that names those two labels, and means their values, does.
 
     Returns:
-        For a query that cannot be parsed: True with ``stream``, so that what only Loki understands is counted
-        as a read; False without, where such a query finds nothing or only what is not the trail.
+        For a query that cannot be parsed: ``beside``, so that what only Loki understands is counted as a
+        read; elsewhere such a query finds nothing or only what is not the trail.
     """
     try:
-        return any(_asks(matchers, stream) for matchers in _selectors(query))
+        return any(_asks(matchers, stream, beside=beside) for matchers in _selectors(query))
     except QueryError:
-        return stream is not None
+        return beside
 
 
-def _asks(matchers: tuple[Matcher, ...], stream: Mapping[str, str] | None) -> bool:
-    if any(matcher.name in _NAMES for matcher in matchers):
-        return True
-    return stream is not None and selector(matchers)(stream)
+def _asks(matchers: tuple[Matcher, ...], stream: Mapping[str, str], *, beside: bool) -> bool:
+    named = tuple(matcher for matcher in matchers if matcher.name in _NAMES)
+    return bool(named and selector(named)(stream)) or (beside and selector(matchers)(stream))
 
 
 def _selectors(query: str) -> Iterator[tuple[Matcher, ...]]:

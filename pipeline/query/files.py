@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 2048
 _KNOWN_FILES = 16_384
+_KNOWN_PATTERNS = 256
 _MAX_GROUPS = 2_000_000
 
 
@@ -39,6 +40,24 @@ class Files:
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._patterns: dict[str, bool] = {}
+
+    def takes(self, pattern: str) -> bool:
+        """Tell whether DuckDB understands a regular expression that ours does: its RE2 is an older one."""
+        import duckdb
+
+        known = self._patterns.get(pattern)
+        if known is None:
+            try:
+                with self._cursor() as cursor:
+                    cursor.execute("SELECT regexp_matches('', ?)", [pattern])
+                known = True
+            except duckdb.Error:
+                known = False
+            if len(self._patterns) >= _KNOWN_PATTERNS:
+                self._patterns.clear()
+            self._patterns[pattern] = known
+        return known
 
     def label_sets(self, file: ArchiveFile) -> tuple[str, ...]:
         """Return the distinct label sets of a file, as JSON; files never change, so they are remembered."""
@@ -125,7 +144,10 @@ class Files:
         except duckdb.Error as error:
             if not path.exists():  # gone since the manifest was read: the caller reads the manifests again
                 raise FileNotFoundError(file.name) from None
-            if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+            damaged = isinstance(error, duckdb.IOException)
+            if isinstance(error, duckdb.InvalidInputException):  # which a client's pattern may cause as well
+                damaged = "regexp_matches(" not in sql
+            if damaged:
                 raise CorruptionError(file.name, 0, f"cannot be read ({type(error).__name__})") from error
             raise QueryError(
                 400, f"the embedded store cannot run the query ({type(error).__name__})"

@@ -1,11 +1,13 @@
 """What DuckDB may anticipate: conditions that never drop a record which the steps would keep.
 
-Line filters are pushed whole, because no step changes the line and RE2 is the same engine. Equality
-of a label only becomes a cheap prefilter, the steps decide.
+Line filters are pushed whole, because no step changes the line and RE2 is the same engine; only a
+pattern that DuckDB's older RE2 does not take is left to the caller. Equality of a label only becomes a cheap
+prefilter, the steps decide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -15,10 +17,11 @@ from pipeline.query.syntax import Both, Compare, Condition, Json, LabelFilter, L
 
 @dataclass(slots=True)
 class Where:
-    """SQL conditions joined by AND, with their parameters."""
+    """SQL conditions joined by AND, with their parameters, and the line filters that are not among them."""
 
     sql: list[str] = field(default_factory=list)
     values: list[object] = field(default_factory=list)
+    left: list[LineFilter] = field(default_factory=list)
 
     def add(self, sql: str, *values: object) -> None:
         """Add a condition."""
@@ -26,18 +29,22 @@ class Where:
         self.values.extend(values)
 
 
-def where(logs: Logs, labels: frozenset[str]) -> Where:
+def where(logs: Logs, labels: frozenset[str], takes: Callable[[str], bool]) -> Where:
     """Anticipate the steps of a query.
 
     Args:
         logs: The query.
         labels: Names of the stream labels that may occur.
+        takes: Tells whether DuckDB understands a regular expression.
     """
     result = Where()
     parsed = False
     for step in logs.steps:
         if isinstance(step, LineFilter):
-            _line(step, result)
+            if "~" in step.op and not all(map(takes, step.values)):
+                result.left.append(step)
+            else:
+                _line(step, result)
         elif isinstance(step, Json):
             parsed = True
         else:
@@ -46,7 +53,7 @@ def where(logs: Logs, labels: frozenset[str]) -> Where:
 
 
 def decided(logs: Logs) -> bool:
-    """Tell whether the conditions of `where` decide alone which records the query keeps."""
+    """Tell whether the line filters decide alone which records the query keeps."""
     return not any(isinstance(step, LabelFilter) for step in logs.steps)
 
 

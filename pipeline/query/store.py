@@ -18,7 +18,7 @@ from pipeline.query.files import Files
 from pipeline.query.hits import Best, Hit, has_visible, waiting_hits
 from pipeline.query.push import Where, decided, where
 from pipeline.query.recent import Caller, Log, Snapshot, snapshot
-from pipeline.query.rows import Found, label_set, metadata_of, selector, steps
+from pipeline.query.rows import Found, label_set, line_test, metadata_of, selector, steps
 from pipeline.query.series import Grid, Series
 from pipeline.query.syntax import Json, Logs, Matcher, Metric
 
@@ -123,11 +123,12 @@ class Store:
                 break
             self._check(deadline)
             condition = self._where(one, caller, logs, span)
-            top = limit if decided(logs) else None
+            test = line_test(condition.left)
+            top = limit if decided(logs) and test is None else None
             rows = self._files.records(one.file, condition, backward=backward, limit=top)
             for place, (ts, labels, metadata, line) in enumerate(rows):
                 found = Found(label_set(labels), metadata_of(metadata, labels))
-                if run(found, line):
+                if (test is None or test(line)) and run(found, line):
                     # With a limit rows come newest first when backward: their place counts down.
                     order = -place if backward and top is not None else place
                     best.add(Hit((ts, one.writer, one.file.start, order), line, found))
@@ -149,13 +150,15 @@ class Store:
         for one in self._chosen(shot, caller, logs, span):
             self._check(deadline)
             condition = self._where(one, caller, logs, span)
-            if whole and not any(name.endswith("_extracted") for name in series.names or ()):
+            test = line_test(condition.left)
+            renamed = any(name.endswith("_extracted") for name in series.names or ())
+            if whole and test is None and not renamed:
                 self._sum(one, condition, series)
                 continue
             rows = self._files.records(one.file, condition, backward=False, limit=None)
             for ts, labels, metadata, line in rows:
                 found = Found(label_set(labels), metadata_of(metadata, labels))
-                if run(found, line):
+                if (test is None or test(line)) and run(found, line):
                     series.record(ts, found)
         return series
 
@@ -211,7 +214,7 @@ class Store:
 
     def _where(self, one: _Archived, caller: Caller, logs: Logs, span: tuple[int, int]) -> Where:
         names = frozenset(name for text in one.sets for name in label_set(text))
-        condition = where(logs, names)
+        condition = where(logs, names, self._files.takes)
         condition.add("ts BETWEEN ? AND ?", *span)
         if not one.every:
             condition.add(f"labels IN ({', '.join('?' * len(one.sets))})", *sorted(one.sets))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from archive_frames import ME, Reading, S, lines
+from headrig import CorruptionError
 from push_frames import NOW, entry, frame
 from query_corpus import START, STREAMS
 
@@ -299,4 +300,41 @@ async def test_query_literals_are_only_literals(tmp_path, needle):
     await sink.write(reading.frames)
     await sink.close()
     assert reading.found(query) == [hit]
+    reading.store.close()
+
+
+@pytest.mark.parametrize("pattern", ["(?<x>plain)", "((plain))(?<y>)|no"])
+async def test_query_pattern_that_duckdb_refuses_finds_the_same(tmp_path, pattern):
+    """What Loki's RE2 takes and DuckDB's does not is looked for all the same, in frames and in files."""
+    reading = Reading(tmp_path)
+    reading.frames = [lines(0, "a plain line", "other", "plain too"), lines(1, "plain")]
+    query = f'{{service_name="shop"}} |~ `{pattern}`'
+    counted = f'sum(count_over_time({{service_name="shop"}} |~ `{pattern}` [1h]))'
+    unlike = f'{{service_name="shop"}} !~ `{pattern}` |= "o"'
+    moment = {"start": str(NOW + 60 * S), "end": str(NOW + 60 * S)}
+    sink = ArchiveSink.open(reading.archive, reading.buffer)
+    for _ in range(2):
+        assert reading.found(query) == ["a plain line", "plain too", "plain"]
+        assert reading.found(query, limit="2", direction="backward") == ["plain too", "plain"]
+        assert reading.found(unlike) == ["other"]
+        assert reading.answer(counted, **moment)["result"][0]["values"][0][1] == "3"
+        await sink.write(reading.frames)
+    await sink.close()
+    reading.store.close()
+
+
+async def test_query_of_a_damaged_file_is_corruption_only_without_a_pattern(tmp_path):
+    """A file that is no Parquet is named as damaged; with a pattern in the SQL nothing is accused."""
+    reading = Reading(tmp_path)
+    sink = ArchiveSink.open(reading.archive, reading.buffer)
+    await sink.write([lines(0, "a")])
+    await sink.close()
+    assert reading.found('{service_name="shop"}') == ["a"]
+    [path] = (reading.archive / "files").iterdir()
+    path.write_bytes(b"PAR1 no more of it PAR1")
+
+    with pytest.raises(CorruptionError):
+        reading.found('{service_name="shop"} |= "a"')
+    with pytest.raises(QueryError, match="cannot run the query"):
+        reading.found('{service_name="shop"} |~ "a"')
     reading.store.close()

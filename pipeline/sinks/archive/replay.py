@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from isal import igzip
 
-from pipeline.archive_format import ArchiveFile, data_path, read_manifests
+from pipeline.archive_format import ArchiveFile, data_path
+from pipeline.sinks.archive.plan import Piece, Plan
 from pipeline.sinks.delivery import Sink, StoredFrame
 
 _FRAME_BYTES = 1 << 20
@@ -56,6 +58,9 @@ async def replay(
 ) -> Replayed:
     """Send archived records to ``sink``, oldest files first, one tenant after the other.
 
+    The archive may be in use: what is merged meanwhile is sent from the merged file, without the part that went
+    before.
+
     Args:
         archive: The archive's directory.
         sink: Takes frames; an error it raises ends the replay, which can be run again.
@@ -64,33 +69,30 @@ async def replay(
         tenant: Only this tenant's; None for all.
         audit: Only audit leaves, or only records; None for both.
         progress: Called with lines done and lines of all files in the range.
+
+    Raises:
+        CorruptionError: A manifest lists a file that is not there.
     """
-    files = _chosen(archive, from_ns, to_ns, tenant, audit)
-    done, total = 0, sum(file.lines for file in files)
+
+    def chosen(file: ArchiveFile) -> bool:
+        return file.max_ns >= from_ns and file.min_ns < to_ns and tenant in (None, file.tenant)
+
+    plan = Plan(archive, chosen, audit)
     result = Replayed()
-    for file in files:
-        frames = _frames(archive, file, from_ns, to_ns)
+    while piece := plan.next():
+        try:
+            frames = await asyncio.to_thread(_open, archive, piece, from_ns, to_ns)
+        except FileNotFoundError:
+            await asyncio.to_thread(plan.again, piece)
+            continue
         while push := await asyncio.to_thread(_push, frames):
             delivery = await sink.write(push)
             result.delivered += delivery.delivered
             result.refused.update(delivery.refused)
-        done += file.lines
+        plan.sent(piece)
         if progress is not None:
-            progress(done, total)
+            progress(plan.done, plan.done + plan.left)
     return result
-
-
-def _chosen(
-    archive: Path, from_ns: int, to_ns: int, tenant: str | None, audit: bool | None
-) -> list[ArchiveFile]:
-    files = [
-        file
-        for manifest in read_manifests(archive)
-        if audit is None or manifest.audit is audit
-        for file in manifest.files
-        if file.max_ns >= from_ns and file.min_ns < to_ns and tenant in (None, file.tenant)
-    ]
-    return sorted(files, key=lambda file: (file.tenant, file.min_ns, file.start))
 
 
 def _push(frames: Iterator[ReplayFrame]) -> list[StoredFrame]:
@@ -104,25 +106,31 @@ def _push(frames: Iterator[ReplayFrame]) -> list[StoredFrame]:
     return push
 
 
-def _frames(archive: Path, file: ArchiveFile, from_ns: int, to_ns: int) -> Iterator[ReplayFrame]:
+def _open(archive: Path, piece: Piece, from_ns: int, to_ns: int) -> Iterator[ReplayFrame]:
+    """Open a file; what is open can be read to its end, also when its name goes."""
     import pyarrow.parquet as pq
 
-    position = 0
+    return _frames(pq.ParquetFile(data_path(archive, piece.file.name)), piece, from_ns, to_ns)
+
+
+def _frames(parquet: Any, piece: Piece, from_ns: int, to_ns: int) -> Iterator[ReplayFrame]:
+    position, tenant = 0, piece.file.tenant
     rows: list[tuple[str, str, int, str]] = []
-    size = 0
-    with pq.ParquetFile(data_path(archive, file.name)) as parquet:
+    size = place = 0
+    with parquet:
         for batch in parquet.iter_batches(8192, columns=["labels", "metadata", "ts", "line"]):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                if not from_ns <= row[2] < to_ns:
+                place += 1
+                if not from_ns <= row[2] < to_ns or piece.skips(place - 1):
                     continue
                 rows.append(row)
                 # Characters, and something for the time and brackets; escapes add to it, so stay well below.
                 size += len(row[1]) + len(row[3]) + 32
                 if size >= _FRAME_BYTES // 2:
-                    yield _frame(file.tenant, rows, position)
+                    yield _frame(tenant, rows, position)
                     rows, size, position = [], 0, position + 1
     if rows:
-        yield _frame(file.tenant, rows, position)
+        yield _frame(tenant, rows, position)
 
 
 def _frame(tenant: str, rows: list[tuple[str, str, int, str]], position: int) -> ReplayFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +31,7 @@ _STREAMS = 2000
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?\Z")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
+_MAX_PORT = 65_535
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -267,6 +268,12 @@ class Settings(_Section):
                 "sinks.loki.tenant: the tokens are of several tenants, whose equal lines one Loki tenant would fold into "
                 'one; write "{tenant}", which Loki with auth_enabled: true keeps apart'
             )
+        if self.port > _MAX_PORT:
+            raise ValueError(f"listen: the port must be at most {_MAX_PORT}")
+        first: dict[str, int] = {}
+        for number, token in enumerate(self.tokens):
+            if (other := first.setdefault(token.token.get_secret_value(), number)) != number:
+                raise ValueError(f"tokens.{number}.token: it is the same as that of tokens.{other}")
         if self.sinks.loki is None and not self.sinks.archiving:
             raise ValueError("sinks: there is none; give sinks.loki.url or enable sinks.archive")
         return self
@@ -303,7 +310,8 @@ def load(
     values = {} if path is None else _read(path)
     for name, text in environment.items():
         if name.startswith("HEADRIG__"):
-            _put(values, name[len("HEADRIG__") :].lower().split("__"), _yaml(text, name), name)
+            place = name[len("HEADRIG__") :].lower().split("__")
+            _put(values, place, text if text and _is_text(place) else _yaml(text, name), name)
     for dotted, value in (overrides or {}).items():
         _put(values, dotted.split("."), value, dotted)
     values.setdefault("config_dir", str(path.parent) if path is not None else ".")
@@ -361,7 +369,23 @@ def _explained(error: ValidationError, path: Path | None) -> ConfigError:
     return ConfigError(where + "; ".join(sentences))
 
 
+def _is_text(place: list[str]) -> bool:
+    """Tell whether a setting is a text or a path: its value is no YAML, so that ``{tenant}`` is what it says."""
+    field = getattr(_section(place), "model_fields", {}).get(place[-1])
+    return field is not None and not {str, Path}.isdisjoint(
+        (field.annotation, *getattr(field.annotation, "__args__", ()))
+    )
+
+
 def _nearest(location: tuple[int | str, ...]) -> str:
+    close = difflib.get_close_matches(
+        str(location[-1]), list(getattr(_section(location), "model_fields", ())), 1
+    )
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _section(location: Sequence[int | str]) -> Any:
+    """Return the section in which a setting lies; None where it has no settings of ours."""
     model: Any = Settings
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
@@ -373,7 +397,6 @@ def _nearest(location: tuple[int | str, ...]) -> str:
             if hasattr(kind, "model_fields")
         ]
         if not kinds:
-            return ""
+            return None
         model = kinds[0]
-    close = difflib.get_close_matches(str(location[-1]), list(getattr(model, "model_fields", ())), 1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from pipeline.app.paths import Paths
+from pipeline.app.paths import Paths, using
 from pipeline.app.wiring import Blueprint
 from pipeline.audit.keys import open_signer
 from pipeline.audit.note import Signer
@@ -45,23 +45,30 @@ class Node:
         """Make everything that must exist before the first fork.
 
         Raises:
-            ConfigError: Another headrig uses the data directory, or the configuration is not usable.
+            ConfigError: Another headrig uses the data directory, it cannot be written, or the configuration is
+                not usable.
         """
         paths = Paths(settings.data.absolute())
-        paths.make()
-        lock = take_lock(paths.run)
-        shutil.rmtree(paths.metrics, ignore_errors=True)
-        paths.metrics.mkdir(mode=0o700)
-        paths.audit_socket.unlink(missing_ok=True)
+        with using("data"):
+            paths.make()
+            lock = take_lock(paths.run)
+            shutil.rmtree(paths.metrics, ignore_errors=True)
+            paths.metrics.mkdir(mode=0o700)
+            paths.audit_socket.unlink(missing_ok=True)
+            paths.node_key()
+            ids = BatchIds.create(paths.run / "batch-ids", settings.idempotency.slots)
+            suspects = Suspects(paths.run / "suspects", settings.workers)
+        with using("audit.key"):
+            signer = open_signer(
+                settings.audit.key or paths.keys / "audit.skey", settings.audit.origin, paths.audit_log
+            )
         return cls(
             settings=settings,
             paths=paths,
             blueprint=Blueprint(settings, paths),
             shared=WorkerMap(settings.workers),
-            ids=BatchIds.create(paths.run / "batch-ids", settings.idempotency.slots),
-            suspects=Suspects(paths.run / "suspects", settings.workers),
-            signer=open_signer(
-                settings.audit.key or paths.keys / "audit.skey", settings.audit.origin, paths.audit_log
-            ),
+            ids=ids,
+            suspects=suspects,
+            signer=signer,
             lock=lock,
         )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrig import ConfigError
+
 from pipeline import durable
+from pipeline.audit.keys import load_signer
+from pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +100,47 @@ class Paths:
             if number.isdigit() and int(number) >= workers and int(number) % workers == worker:
                 orphans.append(directory)
         return orphans
+
+
+@contextmanager
+def using(setting: str) -> Iterator[None]:
+    """Say of which setting it is that a file or directory cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(
+            f"{place}{error.strerror}; name a place where headrig may write", path=setting
+        ) from None
+
+
+def check_places(settings: Settings) -> None:
+    """Find out, and change nothing, whether the places that the settings name can be used.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    root = settings.data.absolute()
+    with using("data"):
+        _check_directory(root, "data")
+    paths = Paths(root)
+    key = settings.audit.key or paths.keys / "audit.skey"
+    with using("audit.key"):
+        if key.exists() or (paths.audit_log / "head").exists():
+            signer = load_signer(key)
+            if signer.name != settings.audit.origin:
+                raise ConfigError(
+                    f"the key in {key} is of log {signer.name}, not {settings.audit.origin}",
+                    path="audit.origin",
+                )
+        else:
+            _check_directory(key.absolute().parent, "audit.key")
+
+
+def _check_directory(path: Path, setting: str) -> None:
+    """Refuse what is no directory and cannot become one."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there} is no directory; name one where headrig may write", path=setting)
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"{there} cannot be written; name a place where headrig may write", path=setting)

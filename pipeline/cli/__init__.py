@@ -6,14 +6,12 @@ configuration, 70 crash.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
-from headrig import ConfigError, HeadrigError, IntegrityError
 
 from pipeline.cli import bench, demo, inspect, quarantine, reading, serve, verify
-from pipeline.telemetry import class_name, places
+from pipeline.cli.outcome import report
 
 app = typer.Typer(
     name="headrig",
@@ -35,34 +33,11 @@ app.command("replay")(reading.replay)
 app.add_typer(quarantine.app, name="quarantine")
 app.command("bench")(bench.bench)
 
-_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-"""What every wrong use of the command line raises; typer does not export it by name."""
-
 
 def main() -> None:
     """Run a command and exit with its code."""
     try:
         code = app(prog_name="headrig", standalone_mode=False)
-    except _USAGE_ERROR as error:
-        error.show()  # type: ignore[attr-defined]
-        code = 64
-    except typer.Abort:
-        code = 130
-    except ConfigError as error:
-        print(f"headrig: {error}", file=sys.stderr)
-        code = 64
-    except IntegrityError as error:
-        print(f"headrig: {error}", file=sys.stderr)
-        code = 1
-    except HeadrigError as error:
-        print(f"headrig: {error}", file=sys.stderr)
-        code = 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:
-        # P8: the class and the place; the message may quote the line that was being worked on.
-        where = places(error.__traceback__)[-1:]
-        print(f"headrig: internal error ({class_name(type(error))} at {''.join(where)})", file=sys.stderr)
-        code = 70
+        code = report(error)
     sys.exit(code if isinstance(code, int) else 0)

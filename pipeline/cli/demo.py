@@ -16,8 +16,12 @@ from headrig import ConfigError
 from rich.console import Console
 
 from pipeline.cli.options import ConfigOption, settings_from
+from pipeline.cli.outcome import report
 from pipeline.cli.serve import run
 from pipeline.samples import Sampler
+from pipeline.settings import Settings
+
+_READY_SECONDS = 30.0
 
 _INTRODUCTION = """
 [bold]headrig runs[/bold] at {url} with sample traffic of ten services; the data is in {data}. ^C stops it.
@@ -50,29 +54,41 @@ def demo(
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        code = 70
-        try:
-            code = run(settings, started=lambda port: _tell(write, port))
-        except ConfigError as error:
-            print(f"headrig: {error}", file=sys.stderr)
-            code = 64
-        finally:
-            os._exit(code)
+        os._exit(_serve(settings, write))
     os.close(write)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.kill(pid, signal.SIGTERM))
     port = os.read(read, 16)
     if not port:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return _end_of(pid)
     sender = threading.Thread(target=_send, args=(settings.host.strip("[]"), int(port), rate), daemon=True)
     url = f"http://{settings.host}:{int(port)}"
-    if not _await_ready(settings.host.strip("[]"), int(port)):
-        os.kill(pid, signal.SIGTERM)
-        return 70
+    if not _await_ready(settings.host.strip("[]"), int(port), pid):
+        if _runs(pid):
+            print(
+                f"headrig: not ready within {_READY_SECONDS:.0f} s; the lines above say why", file=sys.stderr
+            )
+            os.kill(pid, signal.SIGTERM)
+        return _end_of(pid) or 70
     sender.start()
     Console(highlight=False, soft_wrap=True).print(_INTRODUCTION.format(url=url, data=settings.data))
     if seconds:
         threading.Timer(seconds, os.kill, (pid, signal.SIGTERM)).start()
+    return _end_of(pid)
+
+
+def _serve(settings: Settings, pipe: int) -> int:
+    """Be the supervisor; report an error as every command does, for nothing comes behind us that would."""
+    try:
+        return run(settings, started=lambda port: _tell(pipe, port))
+    except Exception as error:
+        return report(error)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _end_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -81,9 +97,9 @@ def _tell(pipe: int, port: int) -> None:
     os.close(pipe)
 
 
-def _await_ready(host: str, port: int) -> bool:
-    deadline = time.monotonic() + 30.0
-    while time.monotonic() < deadline:
+def _await_ready(host: str, port: int, pid: int) -> bool:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and _runs(pid):
         connection = http.client.HTTPConnection(host, port, timeout=1.0)
         try:
             connection.request("GET", "/readyz")
@@ -95,6 +111,11 @@ def _await_ready(host: str, port: int) -> bool:
             connection.close()
         threading.Event().wait(0.05)
     return False
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether the child runs, and leave its end to be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def _send(host: str, port: int, rate: int) -> None:

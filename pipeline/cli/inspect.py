@@ -20,7 +20,7 @@ from headrig import Batch, Resource
 from headrig._raw import RawBatch
 from rich.console import Console
 
-from pipeline.app.paths import Paths
+from pipeline.app.paths import Paths, check_places
 from pipeline.app.wiring import Blueprint
 from pipeline.cli.options import ConfigOption, settings_from
 from pipeline.flow.timestamps import parse_time
@@ -69,6 +69,7 @@ def check(config: ConfigOption = None) -> int:
     with blueprint_of(config) as blueprint:
         asyncio.run(_start_once(blueprint))
         settings = blueprint.settings
+        check_places(settings)
         sinks = [
             *(["loki"] if settings.sinks.loki else []),
             *(["archive"] if settings.sinks.archiving else []),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -234,6 +235,29 @@ def test_demo_runs_by_itself(tmp_path: Path) -> None:
     assert "headrig query" in text
     assert cli("verify", "log", tmp_path / "data" / "audit").returncode == 0
     assert any((tmp_path / "data" / "archive").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["--data", "afile"], "data: "),
+        (["--listen", "127.0.0.1:99999"], "listen: "),
+        (["--listen", "127.0.0.1:{taken}"], "listen: "),
+        (["--listen", "192.0.2.1:1"], "listen"),
+    ],
+)
+def test_a_place_that_cannot_be_had_is_a_usage_error_with_a_sentence(
+    tmp_path: Path, command: str, options: list[str], place: str
+) -> None:
+    """A file for a data directory, a port that is none or taken: exit 64, and the setting is named; `demo` too."""
+    (tmp_path / "afile").write_text("x")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        filled = [option.format(taken=taken.getsockname()[1]) for option in options]
+        done = cli(command, "--config", ROOT / "config/headrig.yaml", *filled, cwd=tmp_path)
+    assert done.returncode == 64, done.stderr
+    assert place in done.stderr.decode()
+    assert b"internal error" not in done.stderr
 
 
 def test_bench_prints_what_a_record_costs() -> None:

@@ -50,6 +50,7 @@ def test_every_setting_is_in_the_annotated_default():
         ("limits: {body: lots}", 'limits.body: write a size such as "16MiB"'),
         ("drain: soon", 'drain: write a duration such as "5s" or "24h"'),
         ("listen: 0.0.0.0:80", "without tokens headrig listens on loopback only"),
+        ("listen: 127.0.0.1:99999", "listen: the port must be at most 65535"),
         ("tokens: [{token: clear}]", "secrets are references: write env:NAME or file:PATH"),
         ("tokens: [{token: env:NOPE}]", "the environment has no NOPE"),
         ("tokens: [{token: env:HEADRIG_TEST_BLANK}]", "tokens.0.token: "),
@@ -81,6 +82,34 @@ def test_the_environment_overlays_the_file_and_the_command_line_wins(tmp_path):
     assert (settings.workers, settings.limits.body, settings.limits.depth) == (5, 2 << 20, 10)
     assert settings.sinks.loki.url == "http://loki:3100"
     assert not settings.sinks.archiving
+
+
+def test_a_token_given_twice_is_named_by_its_places(tmp_path):
+    """Which of two tenants it would be is nobody's guess; the message says where, not what."""
+    (tmp_path / "secret").write_text("hunter2\n")
+    token = {"token": f"file:{tmp_path / 'secret'}"}
+    tokens = [{**token, "tenant": "a"}, {**token, "tenant": "b"}]
+    with pytest.raises(
+        ConfigError, match=re.escape("tokens.1.token: it is the same as that of tokens.0")
+    ) as error:
+        load(write(tmp_path, yaml.safe_dump({"tokens": tokens})), {})
+
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_text_from_the_environment_is_taken_as_it_is():
+    """What would be a mapping or a number in YAML is a text where the setting is one."""
+    environment = {
+        "HEADRIG__SINKS__LOKI__URL": "http://loki:3100",
+        "HEADRIG__SINKS__LOKI__TENANT": "{tenant}",
+        "HEADRIG__SINKS__LOKI__USERNAME": "0123",
+        "HEADRIG__DATA": "007",
+        "HEADRIG__WORKERS": "3",
+    }
+    settings = load(None, environment)
+
+    assert (settings.sinks.loki.tenant, settings.sinks.loki.username) == ("{tenant}", "0123")
+    assert (settings.data, settings.workers) == (Path("007"), 3)
 
 
 def test_secrets_come_from_files_and_do_not_show(tmp_path, monkeypatch):

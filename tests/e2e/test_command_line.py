@@ -260,6 +260,15 @@ def test_a_place_that_cannot_be_had_is_a_usage_error_with_a_sentence(
     assert b"internal error" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["check"], ["serve"], ["demo"], ["explain", "x"]])
+def test_without_a_configuration_the_option_is_named(tmp_path: Path, command: list[str]) -> None:
+    """In a directory that has none, what needs one says how to name it; nothing is made there."""
+    done = cli(*command, cwd=tmp_path)
+    assert done.returncode == 64
+    assert b"--config" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bench_prints_what_a_record_costs() -> None:
     """``headrig bench`` needs no server and prints each step."""
     done = cli("bench", "--records", "3000", "--rounds", "1")

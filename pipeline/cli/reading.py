@@ -27,7 +27,7 @@ from pipeline.cli.options import (
     settings_from,
 )
 from pipeline.query.loki_client import LokiClient
-from pipeline.query.table import render
+from pipeline.query.table import sheet
 
 _AGO = re.compile(r"(\d+)(s|m|h|d)\Z")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -75,7 +75,11 @@ def query(
             file=sys.stderr,
         )
         return 0
-    Console().print(render(answer))
+    made = sheet(answer, forward=forward)
+    if sys.stdout.isatty():
+        Console().print(made.table())
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in made.lines())
     return 0
 
 

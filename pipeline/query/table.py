@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from rich import get_console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,28 +20,78 @@ _LEVELS = {
     "debug": "dim",
 }
 _NS = 1_000_000_000
-_TIME = 24
-_GAP = 1
+_SERVICE = 24
+_GAP = "  "
+_RIGHT = frozenset(["index", "value"])
+_WHOLE = frozenset(["time", "level", "index", "value"])
+"""Columns that are never folded."""
+_MESSAGES = ("message", "msg")
+_TIMES = frozenset(["timestamp", "time", "ts", "@timestamp", "datetime"])
+_SERVICES = frozenset(["service", "service_name", "app", "application"])
+_LEVEL_NAMES = frozenset(["level", "severity"])
+
+Entry = tuple[int, Mapping[str, str], str]
 
 
-def render(answer: Mapping[str, Any], *, width: int | None = None) -> Table:
-    """Make a table of a ``query_range`` or ``query`` answer, cut to ``width`` columns (default: the terminal's).
+@dataclass(slots=True)
+class Sheet:
+    """Columns and rows of an answer; nothing of it is cut, and control characters are shown, not sent."""
 
-    Log lines: time, service, level, line. Audit leaves: time, actor, action, target, outcome, index.
-    Metrics: labels and samples. Nothing in it is read as markup, and control characters are shown, not sent.
+    columns: tuple[str, ...]
+    rows: list[list[Text]] = field(default_factory=list)
+
+    def table(self) -> Table:
+        """Make a table for a terminal: what is too wide is folded."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in self.columns:
+            table.add_column(
+                name,
+                no_wrap=name in _WHOLE,
+                overflow="fold",
+                max_width=_SERVICE if name == "service" else None,
+                justify="right" if name in _RIGHT else "left",
+            )
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def lines(self) -> Iterator[str]:
+        """Yield aligned lines for a file or another program: one a row, whole."""
+        rows = [[Text(name) for name in self.columns], *self.rows]
+        widths = [max(row[place].cell_len for row in rows) for place in range(len(self.columns))]
+        last = len(self.columns) - 1
+        for row in rows:
+            cells = []
+            for place, cell in enumerate(row):
+                gap = " " * (widths[place] - cell.cell_len)
+                if self.columns[place] in _RIGHT:
+                    cells.append(gap + cell.plain)
+                else:
+                    cells.append(cell.plain if place == last else cell.plain + gap)
+            yield _GAP.join(cells).rstrip()
+
+
+def sheet(answer: Mapping[str, Any], *, forward: bool = False) -> Sheet:
+    """Lay out a ``query_range`` or ``query`` answer.
+
+    Log lines: time, service, level and line; of a JSON line the message first, and not again what the other
+    columns say. Audit leaves: time, actor, action, target, outcome, index. Metrics: labels and samples.
+
+    Args:
+        answer: As it came.
+        forward: The oldest line first, else the newest.
     """
-    width = width or get_console().width
     data = answer["data"]
     kind, result = data["resultType"], data["result"]
-    if kind == "streams":
-        rows = sorted(_entries(result), key=lambda row: row[0])
-        if rows and all(row[1].get("audit") == "true" for row in rows):
-            return _audit(rows, width)
-        return _lines(rows, width)
-    return _samples(result, width)
+    if kind != "streams":
+        return _samples(result)
+    rows = sorted(_entries(result), key=lambda row: row[0], reverse=not forward)
+    if rows and all(row[1].get("audit") == "true" for row in rows):
+        return _audit(rows)
+    return _lines(rows)
 
 
-def _entries(streams: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, Mapping[str, str], str]]:
+def _entries(streams: Iterable[Mapping[str, Any]]) -> Iterable[Entry]:
     for stream in streams:
         for ns, line, *more in stream["values"]:
             labels = dict(stream["stream"])
@@ -50,39 +100,46 @@ def _entries(streams: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, Mappin
             yield int(ns), labels, line
 
 
-def _table(**columns: int) -> Table:
-    """Make an empty table: a time, and columns of at most so many characters."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("time", no_wrap=True, min_width=_TIME)
-    for name, most in columns.items():
-        right = name in {"index", "value"}
-        table.add_column(
-            name,
-            no_wrap=True,
-            overflow="ellipsis",
-            max_width=max(most, 8),
-            justify="right" if right else "left",
-        )
-    return table
-
-
-def _lines(rows: Sequence[tuple[int, Mapping[str, str], str]], width: int) -> Table:
-    service = min(max((len(labels.get("service_name", "")) for _, labels, _ in rows), default=0), 24)
-    table = _table(service=service, level=8, line=width - _TIME - max(service, 8) - 8 - 3 * _GAP)
+def _lines(rows: Iterable[Entry]) -> Sheet:
+    made = Sheet(("time", "service", "level", "line"))
     for ns, labels, line in rows:
+        service = labels.get("service_name", "")
         level = labels.get("detected_level") or labels.get("level") or ""
-        table.add_row(
-            _time(ns),
-            plain(labels.get("service_name", "")),
-            Text(_shown(level), style=_LEVELS.get(level.lower(), "")),
-            plain(line),
+        style = _LEVELS.get(level.lower(), "")
+        text = _readable(line, service, level)
+        made.rows.append([Text(_time(ns)), plain(service), Text(_shown(level), style=style), plain(text)])
+    return made
+
+
+def _readable(line: str, service: str, level: str) -> str:
+    """Write a JSON object as its message and ``name=value``; leave any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    body = dict(_leaf(line))
+    if not body:
+        return line
+    message = next((body.pop(name) for name in _MESSAGES if isinstance(body.get(name), str)), None)
+    said = [] if message is None else [message]
+    for name, value in body.items():
+        told = (
+            name in _TIMES
+            or (name in _SERVICES and value == service)
+            or (name in _LEVEL_NAMES and str(value).lower() == level.lower())
         )
-    return table
+        if not told:
+            said.append(f"{name}={_value(value)}")
+    return " ".join(said)
 
 
-def _audit(rows: Iterable[tuple[int, Mapping[str, str], str]], width: int) -> Table:
-    share = (width - _TIME - 10 - 5 * _GAP) // 4
-    table = _table(actor=share, action=share, target=share, outcome=share, index=10)
+def _value(value: object) -> str:
+    """Write a field: a text without blanks as it is, anything else as JSON."""
+    if isinstance(value, str) and value and not any(c in ' "=' for c in value):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _audit(rows: Iterable[Entry]) -> Sheet:
+    made = Sheet(("time", "actor", "action", "target", "outcome", "index"))
     for ns, labels, line in rows:
         leaf = _leaf(line)
         cells = [
@@ -90,19 +147,19 @@ def _audit(rows: Iterable[tuple[int, Mapping[str, str], str]], width: int) -> Ta
         ]
         outcome = _name(leaf.get("outcome")) or labels.get("outcome", "")
         style = "red" if outcome.lower() in {"failure", "denied", "error"} else ""
-        table.add_row(
-            _time(ns), *cells, Text(_shown(outcome), style=style), plain(labels.get("audit_index", ""))
-        )
-    return table
+        index = plain(labels.get("audit_index", ""))
+        made.rows.append([Text(_time(ns)), *cells, Text(_shown(outcome), style=style), index])
+    return made
 
 
-def _samples(result: Iterable[Mapping[str, Any]], width: int) -> Table:
-    table = _table(series=width - _TIME - 24 - 2 * _GAP, value=24)
+def _samples(result: Iterable[Mapping[str, Any]]) -> Sheet:
+    made = Sheet(("time", "series", "value"))
     for series in result:
         name = ", ".join(f'{label}="{value}"' for label, value in sorted(series["metric"].items()))
         for seconds, value in series["values"] if "values" in series else [series["value"]]:
-            table.add_row(_time(round(seconds * 1000) * 1_000_000), plain("{" + name + "}"), plain(value))
-    return table
+            time = _time(round(seconds * 1000) * 1_000_000)
+            made.rows.append([Text(time), plain("{" + name + "}"), plain(value)])
+    return made
 
 
 def _leaf(line: str) -> Mapping[str, Any]:

@@ -8,20 +8,24 @@ import orjson
 from push_frames import NOW
 from rich.console import Console
 
-from pipeline.query.table import render
+from pipeline.query.table import sheet
 
 
 def shown(kind, result, width=100):
-    """The table as text."""
+    """The table as a terminal shows it."""
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(
-        render({"data": {"resultType": kind, "result": result}}, width=width)
-    )
+    made = sheet({"data": {"resultType": kind, "result": result}}, forward=True)
+    Console(file=out, width=width, color_system=None).print(made.table())
     return out.getvalue()
 
 
-def test_query_table_of_lines_is_in_order_of_time_and_cut_to_the_width():
-    """Time, service, level and line; oldest first; no line is wider than the terminal."""
+def stream(*values, **labels):
+    """One stream."""
+    return {"stream": labels, "values": [[str(NOW + k), value] for k, value in enumerate(values)]}
+
+
+def test_query_table_of_lines_is_in_order_of_time_and_folded_to_the_width():
+    """Time, service, level and line; nothing is cut, and no line is wider than the terminal."""
     streams = [
         {
             "stream": {"service_name": "shop", "detected_level": "error"},
@@ -32,11 +36,12 @@ def test_query_table_of_lines_is_in_order_of_time_and_cut_to_the_width():
             "values": [[str(NOW), "first", {"structuredMetadata": {"detected_level": "warn"}}]],
         },
     ]
-    head, first, second = shown("streams", streams).splitlines()
+    head, first, *second = shown("streams", streams).splitlines()
     assert head.split() == ["time", "service", "level", "line"]
     assert first.split() == ["2026-11-24", "02:18:09.000Z", "cart", "warn", "first"]
-    assert second.split()[2:5] == ["shop", "error", "second"]
-    assert len(second) <= 100 and second.rstrip().endswith("…")
+    assert second[0].split()[2:4] == ["shop", "error"]
+    assert "".join(second).count("x") == 500
+    assert max(map(len, second)) <= 100
 
 
 def test_query_table_shows_foreign_text_as_it_is():
@@ -84,3 +89,47 @@ def test_query_table_of_metrics_shows_every_sample():
         "{}",
         "7",
     ]
+
+
+LINE = orjson.dumps(
+    {
+        "timestamp": "2026-11-24T02:18:09Z",
+        "level": "warn",
+        "service": "shop",
+        "password": "[redacted:credential-field]",
+        "message": "card [redacted:card] was charged twice",
+        "http": {"path": "/a b"},
+        "count": 3,
+        "note": "two words",
+    }
+).decode()
+
+
+def test_query_table_of_json_lines_begins_with_the_message():
+    """The message comes first, then what the other columns do not say already; what was masked is in sight."""
+    answer = {"data": {"resultType": "streams", "result": [stream(LINE, service_name="shop", level="warn")]}}
+    _, row = sheet(answer).lines()
+    assert row == (
+        "2026-11-24 02:18:09.000Z  shop     warn   card [redacted:card] was charged twice"
+        ' password=[redacted:credential-field] http={"path":"/a b"} count=3 note="two words"'
+    )
+    folded = shown("streams", answer["data"]["result"], width=80)
+    assert "[redacted:card]" in folded
+    assert max(map(len, folded.splitlines())) <= 80
+
+
+def test_query_lines_for_a_pipe_are_whole():
+    """What is no terminal gets one line a row, however long, without blanks behind it."""
+    result = [stream("x" * 4000, "", "{broken", "[1]", service_name="shop"), stream("y", service_name="日本")]
+    _, *rows = sheet({"data": {"resultType": "streams", "result": result}}, forward=True).lines()
+    assert [row.split()[2:] for row in rows] == [
+        ["shop", "x" * 4000], ["日本", "y"], ["shop"], ["shop", "{broken"], ["shop", "[1]"],
+    ]  # fmt: skip
+    assert not any(row.endswith(" ") for row in rows)
+
+
+def test_query_table_is_in_the_order_that_was_asked_for():
+    """Newest first; oldest first with ``forward``."""
+    answer = {"data": {"resultType": "streams", "result": [stream("a", "b", "c")]}}
+    assert [row.split()[-1] for row in [*sheet(answer).lines()][1:]] == ["c", "b", "a"]
+    assert [row.split()[-1] for row in [*sheet(answer, forward=True).lines()][1:]] == ["a", "b", "c"]

@@ -23,6 +23,7 @@ from rich.console import Console
 from pipeline.app.paths import Paths, check_places
 from pipeline.app.wiring import Blueprint
 from pipeline.cli.options import ConfigOption, settings_from
+from pipeline.cli.output import json_text
 from pipeline.flow.timestamps import parse_time
 from pipeline.plugins import Running
 from pipeline.telemetry import log_to_stderr
@@ -117,7 +118,7 @@ async def _explain_lines(blueprint: Blueprint, lines: Iterable[str]) -> None:
 
     def show(stage: str, state: dict[str, Any]) -> None:
         console.print(f"[bold]{stage:<11}[/bold]", end=" ")
-        console.print(orjson.dumps(state).decode(), markup=False)
+        console.print(json_text(state), markup=False)
 
     def observe(stage: str, batch: Batch) -> None:
         steps.append((stage, _state(batch)))

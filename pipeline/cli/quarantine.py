@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import orjson
 import typer
 from headrig import ConfigError
 from rich.console import Console
@@ -18,6 +16,7 @@ from rich.table import Table
 from pipeline.app.paths import Paths
 from pipeline.app.sinks import loki_settings
 from pipeline.cli.options import ConfigOption, DataOption, LokiOption, settings_from
+from pipeline.cli.output import json_text
 from pipeline.settings import Settings
 from pipeline.sinks.loki.sink import LokiSink
 from pipeline.sinks.quarantine import Item, Quarantine, Refused
@@ -53,10 +52,9 @@ def show(
     """Show one item: for an unscanned record never its text, for a refused entry the masked one."""
     item = _open(settings_from(config, data=data)).get(item_id)
     if item is None:
-        print(f"headrig: there is no {item_id} in quarantine", file=sys.stderr)
-        return 1
+        raise ConfigError(f"there is no {item_id} in quarantine; headrig quarantine list names what there is")
     values: Mapping[str, Any] = asdict(item)
-    print(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode())
+    print(json_text(values, indent=True))
     return 0
 
 

@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import orjson
 import typer
 from headrig import ConfigError
 from rich.console import Console
@@ -26,6 +25,7 @@ from pipeline.cli.options import (
     UrlOption,
     settings_from,
 )
+from pipeline.cli.output import json_text
 from pipeline.query.loki_client import LokiClient
 from pipeline.query.table import sheet
 
@@ -67,15 +67,18 @@ def query(
 
     answer = asyncio.run(ask())
     if as_json:
-        print(orjson.dumps(answer).decode())
+        print(json_text(answer))
         return 0
-    if not answer["data"]["result"]:
+    try:
+        made = sheet(answer, forward=forward)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise ConfigError(f"{url} does not answer as a Loki does; is it one?", path="--url") from None
+    if not made.rows:
         print(
             "no results; widen --since, or look at the labels there are: GET /loki/api/v1/labels",
             file=sys.stderr,
         )
         return 0
-    made = sheet(answer, forward=forward)
     if sys.stdout.isatty():
         Console().print(made.table())
     else:

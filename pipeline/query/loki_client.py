@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
+import orjson
 from headrig import ConfigError, RejectedError, SinkUnavailableError
 
 _METHODS = frozenset(["GET", "POST"])
 _ROOT = "/loki/api/v1/"
+_TOKEN = re.compile(r"[!-~]*")
 _MAX_ANSWER = 128 << 20
 
 
@@ -23,6 +27,9 @@ class LokiClient:
         token: For Bearer, when given.
         timeout: Seconds without a byte.
         transport: For tests.
+
+    Raises:
+        ConfigError: The token cannot be one.
     """
 
     def __init__(
@@ -35,6 +42,8 @@ class LokiClient:
         timeout: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        if not _TOKEN.fullmatch(token):
+            raise ConfigError("the token holds something else than visible ASCII characters")
         self._base = url.rstrip("/")
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {token}"} if token else None,
@@ -108,19 +117,33 @@ class LokiClient:
         """Ask and decode, for ``headrig query``.
 
         Raises:
-            ConfigError: The answer is an error; its text is Loki's.
-            SinkUnavailableError: There is no answer.
+            ConfigError: The address is none, or the request was wrong; the text is then Loki's.
+            SinkUnavailableError: There is no answer, or one that says to come again or go elsewhere.
         """
         try:
             response = await self._http.get(self._base + _ROOT + path, params=dict(parameters))
-        except httpx.TransportError as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise ConfigError(f"{self._base} is no address; write http://HOST:PORT") from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise SinkUnavailableError(f"{self._base} cannot be reached ({type(error).__name__})") from None
-        if response.status_code != httpx.codes.OK:
-            raise ConfigError(f"{response.status_code}: {response.text.strip()[:2000]}")
+        status = response.status_code
+        if status != httpx.codes.OK:
+            message = f"{status}: {_said(response)}"
+            wrong = httpx.codes.is_client_error(status) and status != httpx.codes.TOO_MANY_REQUESTS
+            raise ConfigError(message) if wrong else SinkUnavailableError(message)
         try:
-            return response.json()
+            return orjson.loads(response.content)
         except ValueError:
             raise ConfigError(f"{self._base}{_ROOT}{path} does not answer in JSON; is it a Loki?") from None
+
+
+def _said(response: httpx.Response) -> str:
+    """Return what an error answer says, fit for a terminal."""
+    text = response.text.strip()
+    if "problem+json" in response.headers.get("content-type", ""):
+        with suppress(ValueError, KeyError, TypeError):
+            text = str(orjson.loads(response.content)["detail"])
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:2000])
 
 
 async def _bounded(response: httpx.Response) -> bytes:

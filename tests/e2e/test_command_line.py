@@ -9,8 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,29 @@ COMMANDS = [
     [], ["serve"], ["check"], ["test"], ["demo"], ["query"], ["verify"], ["verify", "log"], ["explain"], ["mask"],
     ["replay"], ["quarantine"], ["quarantine", "list"], ["quarantine", "show"], ["quarantine", "redrive"], ["bench"],
 ]  # fmt: skip
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    """A server that answers every GET with this JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +293,51 @@ def test_without_a_configuration_the_option_is_named(tmp_path: Path, command: li
     assert done.returncode == 64
     assert b"--config" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_explain_prints_nothing_that_a_terminal_obeys() -> None:
+    """DEL and the C1 controls, which JSON leaves as they are, come out as escapes of the same value."""
+    done = cli("explain", json.dumps({"message": "a\x9b31m\x7f\x1b"}, ensure_ascii=False))
+    assert done.returncode == 0, done.stderr
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout.decode())
+    assert r"a\\u009b31m\\u007f" in done.stdout.decode() or r"a\u009b31m\u007f" in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--url", "http://[::1"], 64),
+        (["--token", "t\u00f6k\u00e9n"], 64),
+        (["--url", "http://127.0.0.1:1"], 2),
+        (["--url", "{answers}"], 64),
+    ],
+)
+def test_query_says_what_is_wrong(arguments: list[str], code: int) -> None:
+    """No address, an impossible token, nobody there, a server that is no Loki: a sentence, never a crash."""
+    with answering(b'{"status":"success"}') as url:
+        done = cli("query", '{a="b"}', *[argument.format(answers=url) for argument in arguments])
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(b"headrig: ")
+    assert b"internal error" not in done.stderr
+
+
+def test_query_json_prints_nothing_that_a_terminal_obeys() -> None:
+    """``query --json`` gives the whole answer, DEL and C1 controls escaped."""
+    answer = {
+        "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1", "a\x9b31m\x7f"]]}]}
+    }
+    with answering(json.dumps(answer, ensure_ascii=False).encode()) as url:
+        done = cli("query", '{a="b"}', "--json", "--url", url)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == answer
+    assert not re.search("[\x7f-\x9f]", done.stdout.decode())
+
+
+def test_quarantine_show_of_what_is_not_there_is_wrong_usage(logged: Path) -> None:
+    """An id that does not exist: 64, not the 1 of a verification that fails."""
+    done = cli("quarantine", "show", "NOPE", "--data", logged)
+    assert done.returncode == 64
+    assert b"NOPE" in done.stderr
 
 
 def test_bench_prints_what_a_record_costs() -> None:

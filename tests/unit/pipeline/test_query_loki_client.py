@@ -93,3 +93,48 @@ async def test_query_get_decodes_or_says_why_not():
             await loki.get("labels", {})
         with pytest.raises(ConfigError, match="is it a Loki"):
             await loki.get("labels", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (302, SinkUnavailableError),
+        (429, SinkUnavailableError),
+        (503, SinkUnavailableError),
+        (404, ConfigError),
+    ],
+)
+async def test_query_get_tells_a_wrong_request_from_a_server_that_cannot(status, error):
+    """A 4xx is for who asked to mend; 3xx, 429 and 5xx say nothing about the query. Nothing in it rules a terminal."""
+    loki, _ = client(lambda _: httpx.Response(status, text="no\x1b[2J\x9b1m"))
+    async with loki:
+        with pytest.raises(error) as raised:
+            await loki.get("labels", {})
+    assert str(raised.value) == rf"{status}: no\x1b[2J\x9b1m"
+
+
+async def test_query_get_reads_a_problem_document():
+    """Of problem+json people get the sentence."""
+    reply = httpx.Response(
+        403, json={"detail": "reading needs more"}, headers={"content-type": "application/problem+json"}
+    )
+    loki, _ = client(lambda _: reply)
+    async with loki:
+        with pytest.raises(ConfigError, match="^403: reading needs more$"):
+            await loki.get("labels", {})
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999", "ftp://x", "x"])
+async def test_query_get_of_no_address_is_the_callers_mistake(url):
+    """What is no address is told as such."""
+    async with LokiClient(url) as loki:
+        with pytest.raises(ConfigError, match="no address"):
+            await loki.get("labels", {})
+
+
+@pytest.mark.parametrize("token", ["t\u00f6k\u00e9n", "a\nb", "a b"])
+def test_query_token_that_no_header_carries_is_refused(token):
+    """A token is visible ASCII; the message does not quote it."""
+    with pytest.raises(ConfigError, match="visible ASCII") as refused:
+        LokiClient("http://loki", token=token)
+    assert token not in str(refused.value)

@@ -61,6 +61,7 @@ def make_sinks(
             bounds=Bounds(max_bytes=section.max_bytes, max_age_seconds=section.max_age),
             on_expired=lambda _tenant, records: telemetry.expired.inc(records),
             linger_seconds=section.linger,
+            quarantine=quarantine,
         )
         sinks.append((archive, replace(_ARCHIVE_PUMP, linger_s=section.linger)))
     return sinks

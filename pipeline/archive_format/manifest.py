@@ -80,8 +80,11 @@ class Manifest:
 
     def extended(self, file: ArchiveFile) -> Manifest:
         """Return this manifest with one more file."""
-        covered = {**self.covered, file.tenant: max(file.end, self.covered.get(file.tenant, 0))}
-        return replace(self, files=(*self.files, file), covered=covered)
+        return replace(self.covering(file.tenant, file.end), files=(*self.files, file))
+
+    def covering(self, tenant: str, end: int) -> Manifest:
+        """Return this manifest with a tenant's frames archived up to ``end``, also where no file came of it."""
+        return replace(self, covered={**self.covered, tenant: max(end, self.covered.get(tenant, 0))})
 
     def encode(self) -> bytes:
         """Render the manifest file."""

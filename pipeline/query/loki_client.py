@@ -15,6 +15,7 @@ from headrig import ConfigError, RejectedError, SinkUnavailableError
 _METHODS = frozenset(["GET", "POST"])
 _ROOT = "/loki/api/v1/"
 _TOKEN = re.compile(r"[!-~]*")
+_MAX_PORT = 65_535
 _MAX_ANSWER = 128 << 20
 
 
@@ -121,6 +122,8 @@ class LokiClient:
             SinkUnavailableError: There is no answer, or one that says to come again or go elsewhere.
         """
         try:
+            if (httpx.URL(self._base).port or 0) > _MAX_PORT:
+                raise httpx.InvalidURL("port")
             response = await self._http.get(self._base + _ROOT + path, params=dict(parameters))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise ConfigError(f"{self._base} is no address; write http://HOST:PORT") from None

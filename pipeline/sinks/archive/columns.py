@@ -6,13 +6,13 @@ pyarrow is imported by the functions that need it: a worker that does not archiv
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from headrig import IntegrityError
 
-from pipeline.archive_format.fragments import decode, inflate
+from pipeline.archive_format.fragments import Row, decode, inflate
 from pipeline.sinks.delivery import StoredFrame
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ROW_GROUP_BYTES = 16 << 20
 ROW_GROUP_LINES = 65_536
+Refuse = Callable[[str, Sequence[tuple[bytes, Row]]], None]
+"""Takes a tenant and records, each with its stream's labels as JSON, that cannot be archived; durable on return."""
 
 
 def schema() -> pa.Schema:
@@ -54,14 +56,15 @@ def parquet_writer(target: Any) -> Any:
     )
 
 
-def encode(frames: Iterable[tuple[StoredFrame, int]]) -> tuple[bytes, int, int, int]:
+def encode(frames: Iterable[tuple[StoredFrame, int]], refuse: Refuse) -> tuple[bytes, int, int, int] | None:
     """Turn frames of one tenant into one Parquet file.
 
     Args:
         frames: Each with the number of its first records to leave out.
+        refuse: Called with the records of a frame that no column can hold; they are left out.
 
     Returns:
-        The file's bytes, its lines, and its earliest and latest time in unix ns.
+        The file's bytes, its lines, and its earliest and latest time in unix ns; None when no record is left.
 
     Raises:
         IntegrityError: A frame holds another number of records than its header says.
@@ -74,7 +77,9 @@ def encode(frames: Iterable[tuple[StoredFrame, int]]) -> tuple[bytes, int, int, 
     size = 0
     with parquet_writer(out) as writer:
         for frame, skip in frames:
-            batch = _columns(frame).slice(skip)
+            batch = _columns(frame, skip, refuse)
+            if not batch.num_rows:
+                continue
             extremes = pc.min_max(batch.column("ts"))
             low, high = min(low, extremes["min"].as_py()), max(high, extremes["max"].as_py())
             lines += batch.num_rows
@@ -85,7 +90,7 @@ def encode(frames: Iterable[tuple[StoredFrame, int]]) -> tuple[bytes, int, int, 
                 waiting, size = [], 0
         if waiting:
             writer.write_table(_joined(waiting))
-    return out.getvalue(), lines, low, high
+    return (out.getvalue(), lines, low, high) if lines else None
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.Table:
@@ -94,9 +99,7 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(batches).unify_dictionaries()
 
 
-def _columns(frame: StoredFrame) -> pa.RecordBatch:
-    import pyarrow as pa
-
+def _columns(frame: StoredFrame, skip: int, refuse: Refuse) -> pa.RecordBatch:
     try:
         fragments = decode(inflate(frame.payload))
     except ValueError as error:
@@ -107,13 +110,43 @@ def _columns(frame: StoredFrame) -> pa.RecordBatch:
             f"the frame at {frame.position} holds {len(rows)} records, its header says {frame.records}"
         )
     of = list(chain.from_iterable(repeat(place, len(f.values)) for place, f in enumerate(fragments)))
-    labels = pa.array([bytes(fragment.stream) for fragment in fragments], pa.binary()).cast(pa.string())
-    tenant = pa.DictionaryArray.from_arrays(
-        pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([frame.tenant])
+    if skip:
+        rows, of = rows[skip:], of[skip:]
+    streams = [bytes(fragment.stream) for fragment in fragments]
+    try:
+        return _batch(frame.tenant, streams, of, rows)
+    except (OverflowError, ValueError):
+        good, bad = _sorted_out(rows)
+        if not bad:
+            raise IntegrityError(f"the frame at {frame.position} has no columns") from None
+    refuse(frame.tenant, [(streams[of[place]], rows[place]) for place in bad])
+    return _batch(frame.tenant, streams, [of[place] for place in good], [rows[place] for place in good])
+
+
+def _sorted_out(rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+    """Return the places of the rows that the columns hold, and of the others."""
+    good: list[int] = []
+    bad: list[int] = []
+    for place, row in enumerate(rows):
+        fits = -(1 << 63) <= row.ts < 1 << 63
+        try:
+            bytes(row.metadata).decode()
+        except UnicodeDecodeError:
+            fits = False
+        (good if fits else bad).append(place)
+    return good, bad
+
+
+def _batch(tenant: str, streams: Sequence[bytes], of: Sequence[int], rows: Sequence[Row]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    labels = pa.array(streams, pa.binary()).cast(pa.string())
+    tenants = pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([tenant])
     )
     return pa.record_batch(
         [
-            tenant,
+            tenants,
             pa.DictionaryArray.from_arrays(pa.array(of, pa.int32()), labels),
             pa.array([bytes(row.metadata) for row in rows], pa.binary()).cast(pa.string()),
             pa.array([row.ts for row in rows], pa.int64()),

@@ -12,6 +12,8 @@ from push_frames import NOW, entry, frame
 from pipeline import durable
 from pipeline.archive_format import read_manifest, read_manifests, writer_of
 from pipeline.sinks.archive import ArchiveSink, Bounds, compact, retention
+from pipeline.sinks.delivery import Delivery
+from pipeline.sinks.quarantine import Quarantine
 
 
 @pytest.fixture
@@ -232,3 +234,38 @@ async def test_archive_refuses_a_manifest_of_another_version(sink):
     path.write_bytes(b"{}")
     with pytest.raises(IntegrityError, match="no manifest"):
         await sink.write([lines(1, "x")])
+
+
+FAR = str(1 << 63)
+
+
+@pytest.mark.parametrize("far", [FAR, str(-(1 << 63) - 1), str(1 << 70)])
+async def test_archive_quarantines_a_record_that_no_column_holds(reading, tmp_path, far):
+    """A time beyond 64 bits does not stop the frames behind it: the record is refused, its neighbours are archived."""
+    quarantine = Quarantine.open(tmp_path / "quarantine", writer="w0", max_bytes=1 << 20)
+    sink = ArchiveSink.open(reading.archive, reading.buffer, quarantine=quarantine)
+    shop = {"service_name": "shop"}
+    odd = frame([(shop, [entry(NOW, "a"), [far, "beyond", {"k": "v"}], entry(NOW + 1, "b")])], 0)
+    only = frame([(shop, [[far, "alone"]])], 2, "other")
+    first = await sink.write([odd, lines(1, "c")])
+    second = await sink.write([only])
+
+    assert (first.delivered, first.refused) == (3, {"unencodable": 1})
+    assert (second.delivered, second.refused) == (0, {"unencodable": 1})
+    assert reading.found('{service_name="shop"}') == ["a", "b", "c"]
+    kept = list(quarantine.items().values())
+    assert [(item.line, item.ts, item.labels) for item in kept] == [
+        ("beyond", far, shop),
+        ("alone", far, shop),
+    ]
+    assert kept[0].metadata == {"k": "v"}
+    assert manifest(sink).covered == {"acme": 2, "other": 3}
+    assert await sink.write([odd, only]) == Delivery(4)
+    await sink.close()
+
+
+async def test_archive_without_a_quarantine_is_held_by_such_a_record(sink):
+    """Nothing is dropped where there is no place to keep it."""
+    odd = frame([({"service_name": "shop"}, [[FAR, "beyond"]])], 0)
+    with pytest.raises(IntegrityError, match="no column"):
+        await sink.write([odd])

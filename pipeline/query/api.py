@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.query import parameters as read
 from pipeline.query.errors import QueryError, unsupported
 from pipeline.query.hits import Hit
-from pipeline.query.logql import parse, parse_selector
+from pipeline.query.logql import parse, parse_selector, require_selection
 from pipeline.query.parameters import NS, Parameters
 from pipeline.query.recent import Caller
 from pipeline.query.rows import format_number
@@ -54,9 +54,12 @@ class Api:
         return {"status": "success", "data": sorted(values)} if values else {"status": "success"}
 
     def series(self, caller: Caller, matches: Sequence[str], parameters: Parameters) -> Answer:
-        """Answer ``/series``; ``matches`` are the values of ``match[]`` and ``match``, none means all."""
+        """Answer ``/series``; ``matches`` are the values of ``match[]`` and ``match``, none or ``{}`` means all."""
         low, high = read.span(parameters, self._clock())
         selectors = [parse_selector(match) for match in matches]
+        for matchers in selectors:
+            if matchers:
+                require_selection(matchers)
         return {
             "status": "success",
             "data": [dict(one) for one in self._store.label_sets(caller, low, high, selectors)],
@@ -112,7 +115,7 @@ class Api:
     def _label_sets(self, caller: Caller, parameters: Parameters) -> Iterable[Mapping[str, str]]:
         low, high = read.span(parameters, self._clock())
         query = parameters.get("query")
-        return self._store.label_sets(caller, low, high, [parse_selector(query)] if query else [])
+        return self._store.label_sets(caller, low, high, [parse_selector(query, need=True)] if query else [])
 
 
 def _streams(hits: Iterable[Hit], *, categorize: bool) -> Answer:

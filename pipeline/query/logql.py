@@ -7,6 +7,7 @@ Stream selectors, line filters, ``| json``, label filters, ``count_over_time`` a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import re2
 
@@ -94,6 +95,12 @@ def parse_selector(query: str, *, need: bool = False) -> tuple[Matcher, ...]:
     matchers = parser.selector(need=need)
     parser.end()
     return matchers
+
+
+def require_selection(matchers: Sequence[Matcher]) -> None:
+    """Refuse matchers that every stream passes, as Loki does."""
+    if not any(_selects(matcher) for matcher in matchers):
+        raise QueryError(400, _NO_MATCHER)
 
 
 class _Parser:
@@ -240,8 +247,8 @@ class _Parser:
             name = self._expect(kind="name").text
             op = self._expect("=", "!=", "=~", "!~").text
             matchers.append(_matcher(name, op, unquoted(self._expect(kind="string"))))
-        if need and not any(_selects(matcher) for matcher in matchers):
-            raise QueryError(400, _NO_MATCHER)
+        if need:
+            require_selection(matchers)
         return tuple(matchers)
 
     def _steps(self) -> tuple[Step, ...]:

@@ -1,7 +1,8 @@
 """What a query's steps do to one record; this is the meaning, and SQL may only anticipate it.
 
 Labels are Loki's: stream labels first, then structured metadata, then what ``| json`` found. A name
-that is taken gets ``_extracted``. An error does not drop a record, it sets ``__error__``.
+that is taken gets ``_extracted``. An error does not drop a record, it sets ``__error__``; a field of that
+name in a line is shown, but it is no error and no filter sees it.
 """
 
 from __future__ import annotations
@@ -32,20 +33,29 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 ERROR, DETAILS = "__error__", "__error_details__"
+_ERRORS = frozenset([ERROR, DETAILS])
 
 
 class Found:
-    """The labels of one record while the steps run: stream labels, metadata and parsed ones."""
+    """The labels of one record while the steps run: stream labels, metadata and parsed ones, and its error."""
 
-    __slots__ = ("base", "metadata", "parsed")
+    __slots__ = ("base", "details", "error", "metadata", "parsed")
 
     def __init__(self, base: Labels, metadata: Labels) -> None:
         self.base = base
         self.metadata = metadata
         self.parsed: dict[str, str] = {}
+        self.error = self.details = ""
+
+    def fail(self, error: str, details: str) -> None:
+        """Set the record's error."""
+        self.error, self.details = error, details
+        self.parsed[ERROR], self.parsed[DETAILS] = error, details
 
     def get(self, name: str) -> str | None:
         """Return a label's value; None when it has none."""
+        if name in _ERRORS:
+            return (self.error if name == ERROR else self.details) or None
         value = self.parsed.get(name)
         if value is None:
             value = self.metadata.get(name)
@@ -155,15 +165,14 @@ def _compare(condition: Compare) -> Callable[[Found], bool]:
     read = _number if condition.unit == "number" else _seconds
 
     def run(found: Found) -> bool:
-        if ERROR in found.parsed:
-            return True  # only a test of __error__ removes a record with an error
         text = found.get(name)
         if text is None:
             return False
+        if found.error:
+            return True  # else only a test of __error__ removes a record with an error
         value = read(text)
         if value is None:
-            found.parsed[ERROR] = "LabelFilterErr"
-            found.parsed[DETAILS] = f"{name} is no {condition.unit}"
+            found.fail("LabelFilterErr", f"{name} is no {condition.unit}")
             return True
         return test(value, number)
 
@@ -210,17 +219,16 @@ def _json(found: Found, line: str) -> bool:
         body, _ = _DECODER.raw_decode(line, start)
         _flatten(body, "", found)
     except (ValueError, RecursionError):
-        found.parsed[ERROR] = "JSONParserErr"
-        found.parsed[DETAILS] = "the line is no JSON object"
+        found.fail("JSONParserErr", "the line is no JSON object")
     return True
 
 
 def _flatten(body: dict[str, Any], prefix: str, found: Found) -> None:
     base, metadata, parsed = found.base, found.metadata, found.parsed
     for name, value in body.items():
-        key = prefix + _safe(name) if prefix else _safe(name)
+        key = _key(prefix, name)
         if value.__class__ is dict:
-            _flatten(value, key + "_", found)
+            _flatten(value, key, found)
             continue
         if value is True:
             text = "true"
@@ -230,9 +238,20 @@ def _flatten(body: dict[str, Any], prefix: str, found: Found) -> None:
             text = value
         else:
             continue  # null and arrays make no label
+        if not key:
+            continue
         if key in base or key in metadata:
             key += "_extracted"
         parsed.setdefault(key, text)
+
+
+@lru_cache(4096)
+def _key(prefix: str, name: str) -> str:
+    """Name the label of a field: blanks around it go, and a name of nothing else adds nothing to the outer one."""
+    name = name.strip()
+    if not prefix:
+        return _safe(name)
+    return f"{prefix}_{_UNSAFE.sub('_', name)}" if name else prefix
 
 
 @lru_cache(4096)

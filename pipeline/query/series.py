@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from pipeline.query.errors import QueryError
-from pipeline.query.rows import DETAILS, ERROR, Found, format_number
+from pipeline.query.rows import ERROR, Found, format_number
 from pipeline.query.syntax import Metric, Range, Sum
 
 MAX_SERIES = 500
@@ -67,12 +67,16 @@ class Series:
         Raises:
             QueryError: It has an error, or there are too many series.
         """
-        error = found.parsed.get(ERROR)
-        if error:
+        if found.error:
+            error = found.error
             raise QueryError(
                 400,
-                f"pipeline error: '{error}' for a record in the range ({found.parsed.get(DETAILS, '')}).\n"
+                f"pipeline error: '{error}' for a record in the range ({found.details}).\n"
                 f'Use a label filter to skip it on purpose, e.g. | __error__!="{error}", or | __error__="" for all errors.',
+            )
+        if ERROR in found.parsed and (self.names is None or ERROR in self.names):
+            raise QueryError(
+                400, f"pipeline error: a line has a field {ERROR} of its own; use sum by other labels"
             )
         low, high = self.bin(ts)
         if low <= high:

@@ -53,6 +53,27 @@ STREAMS: list[tuple[dict[str, str], list[list[Any]]]] = [
             entry(START + 121 * S, "order 12x5 failed", detected_level="error", code="0.5"),
         ],
     ),
+    (
+        {"service_name": "odd"},
+        [
+            entry(START + 10 * S, '{"__error__":"mine","a":1}', detected_level="info"),
+            entry(
+                START + 11 * S,
+                '{"two words":"x"," lead":"y","trail ":"z","\\ttab":"t"}',
+                detected_level="info",
+            ),
+            entry(
+                START + 12 * S,
+                '{"a b":{"c d":"x","e":1},"f-g h":"y"," ":"blank","":"empty"}',
+                detected_level="info",
+            ),
+            entry(
+                START + 13 * S, '{"__error__":{"b":"nested"},"__error_details__":"d"}', detected_level="info"
+            ),
+            entry(START + 14 * S, '{"":{"x":1},"E":{"":{"y":2},"0z":"3"},"E ":4}', detected_level="info"),
+            entry(START + 15 * S, "no json", detected_level="info"),
+        ],
+    ),
 ]
 
 LOG_QUERIES = [
@@ -118,6 +139,14 @@ LOG_QUERIES = [
     '{service_name="shop"} |= "alice" | json',
     '{service_name="shop"} | json |= "alice" | user="alice"',
     '{service_name="nothing"}',
+    '{service_name="odd"} | json',
+    '{service_name="odd"} | json | __error__=""',
+    '{service_name="odd"} | json | __error__="mine"',
+    '{service_name="odd"} | json | two_words="x"',
+    '{service_name="odd"} | json | a_b_c_d="x"',
+    '{service_name="odd"} | json | a > 0',
+    '{service_name="odd"} | json | a > 5',
+    '{service_name="odd"} | json | __error__!=""',
 ]
 
 METRIC_QUERIES = [
@@ -137,6 +166,8 @@ METRIC_QUERIES = [
     'sum by (user) (rate({service_name="shop"} | json | user=~".+" [5m]))',
     'sum by (detected_level) (count_over_time({service_name="cart"} | code > 5 | __error__="" [5m]))',
     'sum by (code) (count_over_time({service_name="cart"}[30s]))',
+    'sum by (a) (count_over_time({service_name="odd"} |= "mine" | json [5m]))',
+    'sum(count_over_time({service_name="odd"} |= "mine" | json | __error__="" [5m]))',
     "vector(1)+vector(1)",
 ]
 
@@ -158,4 +189,6 @@ REFUSED_BY_BOTH = [
     'sum by (a (rate({a="b"}[5m]))',
     'count_over_time({service_name="cart"} | json [5m])',
     'count_over_time({service_name="cart"} | code > 5 [5m])',
+    'count_over_time({service_name="odd"} |= "mine" | json [5m])',
+    'sum by (__error__) (count_over_time({service_name="odd"} |= "mine" | json [5m]))',
 ]

@@ -86,6 +86,20 @@ def test_query_label_requests_have_lokis_shape(reading):
     assert api.labels(ME, {"start": "1", "end": "2"})["data"] == []
 
 
+def test_query_label_requests_refuse_a_selector_that_takes_everything(reading):
+    """Like Loki: ``{}`` and ``{a=~".*"}`` select nothing, but for series ``{}`` is all."""
+    span = {"start": str(NOW), "end": str(NOW + 9 * S)}
+    api = reading.api
+    for query in ("{}", '{env=~".*"}'):
+        for ask in (api.labels, lambda caller, given: api.label_values(caller, "env", given)):
+            with pytest.raises(QueryError, match="at least one") as refused:
+                ask(ME, {**span, "query": query})
+            assert refused.value.status == 400
+    with pytest.raises(QueryError, match="at least one"):
+        api.series(ME, ['{env="prod"}', '{env=~".*"}'], span)
+    assert api.series(ME, ["{}"], span) == api.series(ME, [], span)
+
+
 def test_query_defaults_to_the_last_hour_and_100_lines_backward(tmp_path):
     """Without parameters: one hour, 100 lines, newest first."""
     reading = Reading(tmp_path)

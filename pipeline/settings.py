@@ -31,7 +31,6 @@ _STREAMS = 2000
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?\Z")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
-_MAX_PORT = 65_535
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -268,8 +267,8 @@ class Settings(_Section):
                 "sinks.loki.tenant: the tokens are of several tenants, whose equal lines one Loki tenant would fold into "
                 'one; write "{tenant}", which Loki with auth_enabled: true keeps apart'
             )
-        if self.port > _MAX_PORT:
-            raise ValueError(f"listen: the port must be at most {_MAX_PORT}")
+        if self.port >= 1 << 16:
+            raise ValueError("listen: the port must be at most 65535")
         first: dict[str, int] = {}
         for number, token in enumerate(self.tokens):
             if (other := first.setdefault(token.token.get_secret_value(), number)) != number:
@@ -378,9 +377,8 @@ def _is_text(place: list[str]) -> bool:
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:
-    close = difflib.get_close_matches(
-        str(location[-1]), list(getattr(_section(location), "model_fields", ())), 1
-    )
+    known = list(getattr(_section(location), "model_fields", ()))
+    close = difflib.get_close_matches(str(location[-1]), known, 1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 

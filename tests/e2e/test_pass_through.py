@@ -93,7 +93,7 @@ def single(programs: Callable[..., Headrig], loki: Loki) -> Setup:
     """A Loki without tenants, where everything lies together."""
     start = time.time_ns()
     settings = {"sinks": {"loki": {"url": loki.url}}, "audit": {"origin": "e2e.example/single"}}
-    tokens = {name: token for name, token in TOKENS.items() if name != BANK}
+    tokens = {**TOKENS, BANK: {"tenant": "bank", "scopes": ["read"]}}  # only one tenant may write to it
     headrig = programs(settings, workers=1, tokens=tokens).start()
     login = b'{"service":"single","event":"user.login","user":"eve"}'
     assert headrig.post(login).json()["accepted"] == 1

@@ -27,6 +27,8 @@ FRAME_BYTES = 1 << 20
 """A frame is at most this large, inflated, unless one record alone is longer."""
 _MICROS = 3
 """Digits of a nanosecond that a clock of microseconds leaves unused."""
+_SPREAD = 7
+"""Digits that are filled at most."""
 
 
 @dataclass(slots=True)
@@ -340,7 +342,8 @@ class UniqueTimes:
     """
 
     def __init__(self, writer: int, writers: int, start: int = 0) -> None:
-        self._share = [max(10**digits // writers, 1) for digits in range(19)]
+        # Of a coarse second only the first 10 ms: a record must not lie ahead of who asks for it now.
+        self._share = [max(10 ** min(digits, _SPREAD) // writers, 1) for digits in range(19)]
         self._base = [share * writer for share in self._share]
         self._float_share = max(256 // writers, 1)
         self._float_base = self._float_share * writer

@@ -231,3 +231,12 @@ def test_times_of_a_float_clock_get_their_low_byte_filled():
     assert first != second
     assert 0 < first - (base - base % 256) < 256
     assert other == exact | 1
+
+
+@pytest.mark.parametrize("unused", [7, 8, 9])
+def test_a_record_of_a_coarse_second_is_found_in_it(unused: int) -> None:
+    """Whoever asks up to now finds what was acknowledged just before, also when its clock counts seconds."""
+    writers = 8
+    filled = [UniqueTimes(writer, writers, 10**12).fill([(10**18, unused)])[0] for writer in range(writers)]
+    assert max(filled) - 10**18 < 10_000_000
+    assert len(set(filled)) == writers

@@ -7,17 +7,17 @@ form is a unit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from processors.masking import decode, values
-from processors.masking.decode import Edit, Unit
+from processors.masking.decode import LOOK, Edit, Unit
+from processors.masking.placeholders import NAME
 
 if TYPE_CHECKING:
-    from headrig import Detector
-
     from processors.masking.fields import FieldPolicy
-    from processors.masking.rules import Finder
+    from processors.masking.finders import Finder
 
 FIELD = 0
 """Tag of events that end behind the colon or equals sign after a sensitive name."""
@@ -26,6 +26,10 @@ PAIR = 1
 FIRST_RULE = 2
 
 _NUMBER = b"0123456789.eE+-"
+_WHOLE = re.compile(rb"-?([0-9]+)(?:\.0*)?(?:[eE][-+]?0+)?")
+"""A JSON number that is whole as it is written."""
+_LONG = 256
+"""A refused candidate that reaches so far beyond its event is not walked again."""
 _VALUE_KEYS = frozenset((b"value", b"val", b"v", b"content", b"data", b"default"))
 _NAME_KEYS = frozenset((b"name", b"key", b"field", b"header", b"param", b"parameter", b"k", b"n", b"label",
                         b"property", b"variable", b"attribute"))  # fmt: skip
@@ -35,43 +39,37 @@ class Confirmer:
     """Turns events into edits.
 
     Args:
-        finders: (name, confirmation) of each rule, in the order of tags from `FIRST_RULE`.
+        finders: (name, confirmation) of each rule, in the order of tags from `FIRST_RULE`; the tags of
+            third-party detectors follow.
         policy: Judges field names.
-        plugins: (name, detector, literals) of third parties; their tags follow the rules'.
     """
 
-    def __init__(
-        self,
-        finders: Sequence[tuple[str, Finder]],
-        policy: FieldPolicy,
-        plugins: Sequence[tuple[str, Detector, tuple[str, ...]]] = (),
-    ) -> None:
+    def __init__(self, finders: Sequence[tuple[str, Finder]], policy: FieldPolicy) -> None:
         self._finders = finders
         self._policy = policy
-        self.plugins = plugins
-        self._first_plugin = FIRST_RULE + len(finders)
-        self._seen: dict[int, set[int]] = {}
+        self._first_third = FIRST_RULE + len(finders)
+        self.seen: dict[int, set[int]] = {}
+        """Third-party detectors whose literals were found, by row."""
 
     def forget(self) -> None:
-        """Begin a batch: what a failed one noted for plugins is void."""
-        self._seen = {}
+        """Begin a batch: what a failed one noted for third parties is void."""
+        self.seen = {}
 
     def judge(self, unit: Unit, events: list[tuple[int, int]]) -> None:
         """Add the edits that the (end, tag) events of a unit lead to."""
-        if unit.is_json or (unit.level and self._is_nested(unit)):
+        if self.is_json(unit):
             self._judge_json(unit, events)
             return
         high = len(unit.text)
         for end, tag in events:
             self._confirm(unit, 0, high, end, tag)
 
-    def _is_nested(self, unit: Unit) -> bool:
-        unit.is_json = (
-            unit.marks is None
-            and unit.text.lstrip()[:1] in (b"{", b"[")
-            and b'"' in unit.text
-            and decode.parses(unit.text)
-        )
+    def is_json(self, unit: Unit) -> bool:
+        """Tell whether a unit is JSON; of decoded text it is found out here."""
+        if not unit.is_json and unit.level and unit.marks is None:
+            unit.is_json = (
+                unit.text.lstrip()[:1] in (b"{", b"[") and b'"' in unit.text and decode.parses(unit.text)
+            )
         return unit.is_json
 
     def _judge_json(self, unit: Unit, events: list[tuple[int, int]]) -> None:
@@ -80,7 +78,7 @@ class Confirmer:
         inside = False
         low = high = -1
         for end, tag in events:
-            if tag >= self._first_plugin:
+            if tag >= self._first_third:
                 self._note(unit, tag)
                 continue
             at = end - 1
@@ -105,22 +103,27 @@ class Confirmer:
                 self._confirm_number(unit, end, tag)
 
     def _confirm(self, unit: Unit, low: int, high: int, end: int, tag: int) -> None:
-        if tag >= self._first_plugin:
+        if tag >= self._first_third:
             self._note(unit, tag)
         elif tag == FIELD:
             span = values.text_value(unit.text, low, high, end, self._policy, covered=unit.covered)
+            unit.walk(LOOK if span is None else LOOK + span[1] - span[0])
             if span is not None:
                 unit.covered = span
-                unit.edits.append(Edit(*span, values.NAME))
+                unit.edits.append(Edit(*span, NAME))
         elif tag >= FIRST_RULE:
             done = unit.done.get(tag, 0)
-            if end <= done:
+            if end <= done or end <= unit.refused.get(tag, 0):
                 return
             name, find = self._finders[tag - FIRST_RULE]
-            span = find(unit.text, max(low, done), high, min(end, high))
-            if span is not None:
-                unit.done[tag] = span[1]
-                unit.edits.append(Edit(*span, name))
+            start, stop, seen = find(unit.text, max(low, done), high, min(end, high))
+            unit.walk(LOOK + max(0, seen - end))
+            if start >= 0:
+                unit.done[tag] = stop
+                if not self._policy.placeholders.only(unit.text[start:stop]):
+                    unit.edits.append(Edit(start, stop, name))
+            elif seen > end + _LONG:
+                unit.refused[tag] = seen
 
     def _confirm_number(self, unit: Unit, end: int, tag: int) -> None:
         """Judge a JSON number; it is replaced whole, by a string."""
@@ -130,9 +133,12 @@ class Confirmer:
             low -= 1
         while high < len(text) and text[high] in _NUMBER and high - low < 128:
             high += 1
-        if low < high and tag >= FIRST_RULE:
+        whole = _WHOLE.fullmatch(text, low, high)
+        if whole is not None and tag >= FIRST_RULE:
             name, find = self._finders[tag - FIRST_RULE]
-            if find(text, low, high, min(end, high)) is not None:
+            start, stop = whole.span(1)
+            unit.walk(LOOK)
+            if find(text, start, stop, min(end, stop))[0] >= 0:
                 unit.edits.append(Edit(low, high, name, quoted=True))
 
     def _key_before(self, unit: Unit, end: int) -> None:
@@ -143,79 +149,45 @@ class Confirmer:
 
     def field(self, unit: Unit, name: bytes, position: int) -> None:
         """Mask the JSON value behind the colon at ``position`` when the name is sensitive."""
-        if not self._policy(name):
+        strength = self._policy(name)
+        if not strength:
             return
         if unit.edits and unit.edits[-1].start <= position < unit.edits[-1].end:
             return  # inside a container that is masked whole
-        begin = values.json_value(unit.text, position)
-        if begin >= 0:
-            self._mask_value(unit, begin)
+        self._mask_value(unit, name, strength, position)
+
+    def escaped_key(self, unit: Unit, name: bytes, position: int) -> None:
+        """Judge a key that the prefilter could not read, by its decoded form."""
+        self.field(unit, name, position)
+        if name.lower() in _NAME_KEYS:
+            self._pairs(unit)
 
     def named(self, unit: Unit, name: bytes) -> None:
         """Look for name/value pairs when an escaped string reads like a sensitive name."""
         if self._policy(name):
             self._pairs(unit)
 
-    def _mask_value(self, unit: Unit, begin: int) -> None:
-        start, stop = decode.value_span(unit.text, begin)
-        if unit.text[start] != 0x22:
-            unit.edits.append(Edit(start, stop, values.NAME, quoted=True))
-        elif not values.masked_already(unit.text[start + 1 : stop - 1]):
-            unit.edits.append(Edit(start + 1, stop - 1, values.NAME))
+    def _mask_value(self, unit: Unit, name: bytes, strength: int, position: int) -> None:
+        found = values.json_span(unit.text, position, name, strength, self._policy)
+        unit.walk(LOOK)
+        if found is not None:
+            start, stop, quoted = found
+            unit.walk(stop - start)
+            unit.edits.append(Edit(start, stop, NAME, quoted))
 
     def _pairs(self, unit: Unit) -> None:
         """Mask the values of all name/value pairs of a JSON unit, in one pass over its tokens."""
         if unit.paired:
             return
         unit.paired = True
+        unit.walk(len(unit.text))
         for names, places in decode.flat_objects(unit.text):
             named = [name for key, name in names if key.lower() in _NAME_KEYS]
-            if any(self._policy(name) for name in named):
+            strength, name = max(((self._policy(name), name) for name in named), default=(0, b""))
+            if strength:
                 for key, begin in places:
-                    if key.lower() in _VALUE_KEYS and values.json_value(unit.text, begin) >= 0:
-                        self._mask_value(unit, values.json_value(unit.text, begin))
+                    if key.lower() in _VALUE_KEYS:
+                        self._mask_value(unit, name, strength, begin)
 
     def _note(self, unit: Unit, tag: int) -> None:
-        self._seen.setdefault(unit.row, set()).add(tag - self._first_plugin)
-
-    def ask_plugins(
-        self,
-        lines: Sequence[bytes],
-        units: dict[int, Unit],
-        children: Sequence[Unit],
-        make: Callable[[int], Unit],
-    ) -> None:
-        """Show lines to third-party detectors: each string of a JSON line, or the text."""
-        seen, self._seen = self._seen, {}
-        always = {index for index, (_, _, literals) in enumerate(self.plugins) if not literals}
-        rows = range(len(lines)) if always else sorted(seen)
-        decoded: dict[int, list[Unit]] = {}
-        for child in children:
-            if child.level == 1 and child.marks is None:
-                decoded.setdefault(child.row, []).append(child)
-        for row in rows:
-            unit = units.get(row) or units.setdefault(row, make(row))
-            for index in sorted(always | seen.get(row, set())):
-                self._ask(index, unit, decoded.get(row, []))
-
-    def _ask(self, index: int, unit: Unit, decoded: list[Unit]) -> None:
-        name, detector, _ = self.plugins[index]
-        if not unit.is_json:
-            _point(name, detector, unit, 0, len(unit.text))
-            return
-        for child in decoded:
-            _point(name, detector, child, 0, len(child.text))
-        for token in decode.STRING.finditer(unit.text):
-            if b"\\" not in token[0]:
-                _point(name, detector, unit, token.start() + 1, token.end() - 1)
-
-
-def _point(name: str, detector: Detector, unit: Unit, start: int, stop: int) -> None:
-    text = unit.text[start:stop].decode("utf-8", "surrogatepass")
-    for span in detector.find(text):
-        if not 0 <= span.start <= span.end <= len(text):
-            raise ValueError("a detector pointed outside the text")
-        begin = start + len(text[: span.start].encode("utf-8", "surrogatepass"))
-        size = len(text[span.start : span.end].encode("utf-8", "surrogatepass"))
-        if size and not values.masked_already(unit.text[begin : begin + size]):
-            unit.edits.append(Edit(begin, begin + size, name))
+        self.seen.setdefault(unit.row, set()).add(tag - self._first_third)

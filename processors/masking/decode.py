@@ -26,6 +26,15 @@ _SINGLE = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 """A string or a bracket; an unterminated string runs to the end, so that no text is walked twice."""
 _SPACE = b" \t\r\n"
+_WORK = 64 * 1024
+_WORK_PER_BYTE = 64
+"""A unit may cost its confirmations so many bytes walked; ordinary text costs less than two a byte."""
+LOOK = 64
+"""What a confirmation costs beside the bytes it walks."""
+
+
+class WorkError(Exception):
+    """Confirming a text would cost more than its size allows."""
 
 
 @dataclass(slots=True)
@@ -64,7 +73,9 @@ class Unit:
         edits: What will be replaced.
         done: By tag, up to where the unit was masked; later events there need no look.
         covered: The last value that was masked because of its name in free text.
+        refused: By tag, up to where a long candidate was walked and refused.
         paired: Its name/value pairs were looked at.
+        work: Bytes that confirmations walked.
     """
 
     text: bytes
@@ -78,8 +89,16 @@ class Unit:
     holes: list[tuple[int, int]] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     done: dict[int, int] = field(default_factory=dict)
+    refused: dict[int, int] = field(default_factory=dict)
     covered: tuple[int, int] = (-1, -1)
     paired: bool = False
+    work: int = 0
+
+    def walk(self, size: int) -> None:
+        """Count bytes that a confirmation walked; raises `WorkError` when they are too many."""
+        self.work += size
+        if self.work > _WORK + _WORK_PER_BYTE * len(self.text):
+            raise WorkError
 
     def parent_span(self, start: int, end: int) -> tuple[int, int]:
         """Map a span of a view to its parent, widened to whole escapes."""
@@ -115,6 +134,11 @@ def decode_string(token: bytes) -> bytes:
     except orjson.JSONDecodeError:
         text = json.loads(token)
     return text.encode("utf-8", "surrogatepass")  # type: ignore[no-any-return]
+
+
+def string_value(token: bytes) -> bytes:
+    """Return what a JSON string with its quotes says."""
+    return decode_string(token) if b"\\" in token else token[1:-1]
 
 
 def encode_string(text: bytes) -> bytes:
@@ -238,7 +262,7 @@ def flat_objects(text: bytes) -> Iterator[Members]:
     for found in _TOKENS.finditer(text):
         first = text[found.start()]
         if first == 0x22:
-            value = found[1][1:-1] if b"\\" not in found[1] else decode_string(found[1])
+            value = string_value(found[1])
             if found[2]:
                 key = value
                 if stack:

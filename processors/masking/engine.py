@@ -13,18 +13,19 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from processors.masking import decode, values
-from processors.masking.confirm import Confirmer
+from processors.masking import decode
 from processors.masking.decode import Edit, Unit
+from processors.masking.placeholders import NAME, NESTED, placeholder
 
 if TYPE_CHECKING:
+    from processors.masking.confirm import Confirmer
     from processors.masking.database import Scanner
+    from processors.masking.third_party import ThirdParty
 
 MAX_LEVEL = 4
 """JSON in strings is followed so often; what is still escaped below is masked whole."""
 _CONTAINERS = (b"{", b"[")
-NESTED = "nested-too-deep"
-LONGEST_NAME = 80
+LONGEST_NAME = 200
 """An escaped string that is longer is no field name in a name/value pair."""
 
 
@@ -39,10 +40,12 @@ class Masked:
     Attributes:
         lines: New text of the lines that changed, by row.
         found: The detector behind each replacement, by row.
+        work: Bytes that confirmations walked.
     """
 
     lines: dict[int, bytes] = field(default_factory=dict)
     found: dict[int, list[str]] = field(default_factory=dict)
+    work: int = 0
 
 
 class Engine:
@@ -51,13 +54,17 @@ class Engine:
     Args:
         scanner: The prefilter.
         confirmer: Judges its events.
+        third_party: Asked after it.
         max_depth: Deepest nesting of a line, or of JSON in a string, that is taken apart. A line
             without event and escape is scanned whole, however deep.
     """
 
-    def __init__(self, scanner: Scanner, confirmer: Confirmer, max_depth: int = 64) -> None:
+    def __init__(
+        self, scanner: Scanner, confirmer: Confirmer, third_party: ThirdParty, max_depth: int = 64
+    ) -> None:
         self._scanner = scanner
         self._confirmer = confirmer
+        self._third_party = third_party
         self._max_depth = max_depth
 
     def run(self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None = None) -> Masked:
@@ -84,7 +91,8 @@ class Engine:
                     unit = units[row] = self._open(row, line, heads)
                     self._expand(unit, children)
         if events:
-            plain = heads is None or None in heads
+            # A JSON object may hold newlines too, when it came as a string of its own.
+            plain = heads is None or None in heads or buffer.count(b"\n") != len(lines) - 1
             for row, own in (
                 _by_row(events, [len(line) for line in lines]) if plain else _by_line(events, buffer)
             ):
@@ -95,9 +103,15 @@ class Engine:
             for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
                 if index:
                     self._confirmer.judge(children[index - 1], own)
-        if self._confirmer.plugins:
-            self._confirmer.ask_plugins(
-                lines, units, children, lambda row: self._open(row, lines[row], heads)
+        if self._third_party:
+            seen = self._confirmer.seen
+            self._third_party.ask(
+                len(lines),
+                seen,
+                units,
+                children,
+                lambda row: self._open(row, lines[row], heads),
+                self._confirmer,
             )
         return _assemble(units, children)
 
@@ -145,7 +159,7 @@ class Engine:
             children.append(Unit(decoded, False, unit.row, unit.level + 1, unit, start + 1, position - 1))
             after = decode.skip_space(text, position)
             if text[after : after + 1] == b":":
-                self._confirmer.field(unit, decoded, after + 1)
+                self._confirmer.escaped_key(unit, decoded, after + 1)
             elif len(decoded) <= LONGEST_NAME:
                 self._confirmer.named(unit, decoded)
         if b"%" in text:
@@ -196,7 +210,7 @@ def _by_row(events: list[tuple[int, int]], sizes: list[int]) -> Iterator[tuple[i
 
 
 def _by_line(events: list[tuple[int, int]], buffer: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """As `_by_row`, for a buffer in which every newline ends a line: JSON objects hold none."""
+    """As `_by_row`, for a buffer in which every newline ends a line."""
     place, count = 0, len(events)
     row = position = 0
     while place < count:
@@ -218,10 +232,11 @@ def _assemble(units: dict[int, Unit], children: list[Unit]) -> Masked:
     for child in reversed(children):
         if child.edits:
             _lift(child)
-    masked = Masked()
+    masked = Masked(work=sum(unit.work for unit in (*units.values(), *children)))
     for row, unit in units.items():
         if unit.edits:
             text, names = _splice(unit)
+            text.decode("utf-8", "surrogatepass")  # a cut inside a character must not leave
             if text != unit.text:
                 masked.lines[row] = text
                 masked.found[row] = names
@@ -254,7 +269,7 @@ def _splice(unit: Unit) -> tuple[bytes, list[str]]:
             replacement = edit.text
             names += edit.names
         else:
-            replacement = f"[redacted:{edit.name}]".encode()
+            replacement = placeholder(edit.name)
             names.append(edit.name)
             if edit.quoted:
                 replacement = b'"' + replacement + b'"'
@@ -279,4 +294,4 @@ def _merged(edits: list[Edit]) -> list[Edit]:
 
 def _order(edit: Edit) -> tuple[int, int, bool, bool]:
     """Outer before inner; of equal spans whole before spliced, and a shape before a mere field name."""
-    return edit.start, -edit.end, edit.text is not None, edit.name == values.NAME
+    return edit.start, -edit.end, edit.text is not None, edit.name == NAME

@@ -8,7 +8,9 @@ verdict that holds its size and a keyed digest.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import hmac
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
@@ -20,9 +22,12 @@ from headrig import Attributes, Batch, ConfigError, ProcessorError, Verdict
 from processors.masking import confirm, pack
 from processors.masking.confirm import Confirmer
 from processors.masking.database import Pattern, Scanner
+from processors.masking.decode import WorkError
 from processors.masking.engine import DepthError, Engine, Masked
 from processors.masking.envelope import Envelopes, mask_attributes
 from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
+from processors.masking.placeholders import Placeholders
+from processors.masking.third_party import Third, ThirdParty
 
 if TYPE_CHECKING:
     from headrig import Detector, DetectorSpec, Host
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 UNSCANNED = "unscanned"
 TOO_DEEP = "depth"
+TOO_COSTLY = "work"
 FAILED = "error"
 _KEYS = {"packs", "disable", "allow_keys", "max_depth", "fields"}
 
@@ -55,33 +61,42 @@ class Masker:
         paths = [host.config_dir / Path(path) for path in config.get("packs", ("masking",))]
         self.pack = pack.load(paths, disable=config.get("disable", ()))
         allowed = frozenset("_".join(words(key)) for key in config.get("allow_keys", ()))
-        names = self.pack.names.merged(FieldNames(allowed=allowed))
+        self._names = self.pack.names.merged(FieldNames(allowed=allowed))
         self._max_depth = int(config.get("max_depth", 64))
         self._host = host
-        self._policy = FieldPolicy(names)
-        self._plugins: list[tuple[str, Detector, tuple[str, ...]]] = []
+        self._options = {key: value for key, value in sorted(config.items()) if key != "packs"}
+        self._third: list[Third] = []
         self._empty: Attributes = {}
         self._build()
 
     def _build(self) -> None:
         rules = self.pack.rules
-        groups: dict[str, list[Pattern]] = {"main": field_patterns(self._policy), "digits": []}
+        placeholders = Placeholders((*self.pack.detectors, *(name for name, _, _ in self._third)))
+        policy = FieldPolicy(self._names, placeholders)
+        groups: dict[str, list[Pattern]] = {"main": field_patterns(policy), "digits": []}
         for tag, rule in enumerate(rules, confirm.FIRST_RULE):
             groups[rule.database].append(Pattern(rule.pattern.encode(), tag, rule.caseless))
         first = confirm.FIRST_RULE + len(rules)
-        for tag, (_, _, literals) in enumerate(self._plugins, first):
+        for tag, (_, _, literals) in enumerate(self._third, first):
             groups["main"] += [Pattern(_literal(literal), tag, caseless=True) for literal in literals]
         try:
             scanner = Scanner(list(groups.values()), self._host.cache_dir)
         except Exception as error:
             raise ConfigError(f"the patterns do not compile: {error}", path="masking.packs") from error
         finders = [(rule.name, rule.compile()) for rule in rules]
-        self._engine = Engine(scanner, Confirmer(finders, self._policy, self._plugins), self._max_depth)
+        third_party = ThirdParty(self._third, placeholders)
+        self._engine = Engine(scanner, Confirmer(finders, policy), third_party, self._max_depth)
         self._envelopes = Envelopes(self._mask_one)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the packs, the options and the kinds of third-party detectors, hex."""
+        about = [self.pack.digest, self._options, sorted(name for name, _, _ in self._third)]
+        return hashlib.sha256(json.dumps(about, sort_keys=True, default=list).encode()).hexdigest()
 
     def add_detectors(self, detectors: list[tuple[DetectorSpec[Any], Detector]]) -> None:
         """Add third-party detectors; their literals join the prefilter."""
-        self._plugins += [(spec.kind, detector, spec.literals) for spec, detector in detectors]
+        self._third += [(spec.kind, detector, spec.literals) for spec, detector in detectors]
         self._build()
 
     def mask(self, raw: RawBatch, /) -> Batch:
@@ -190,6 +205,8 @@ class Masker:
                 one = self._engine.run([line], line, heads[row : row + 1] if heads is not None else None)
             except DepthError:
                 failed[row] = TOO_DEEP
+            except WorkError:
+                failed[row] = TOO_COSTLY
             except Exception:
                 failed[row] = FAILED
             else:
@@ -215,11 +232,12 @@ def field_patterns(policy: FieldPolicy) -> list[Pattern]:
     return [
         Pattern(long + rb"[A-Za-z0-9_.\-]{0," + tail + rb"}'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
         Pattern(long + rb'[^"\n]{0,' + tail + rb'}"\s*:', confirm.FIELD, caseless=True),
-        Pattern(short + rb"[0-9]?[\"']?\s*[:=]", confirm.FIELD, caseless=True),
+        Pattern(short + rb'[0-9]?"\s*[:=]', confirm.FIELD, caseless=True),
+        Pattern(short + rb"[0-9]?'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
         Pattern(
             rb'"(?:'
             + keys
-            + rb')"\s*:\s*"[^"\n]{0,40}(?:'
+            + rb')"\s*:\s*"[^"\n]{0,160}(?:'
             + long
             + b"|"
             + short

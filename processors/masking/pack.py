@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -13,7 +14,8 @@ import yaml
 from headrig import ConfigError
 
 from processors.masking.fields import FieldNames
-from processors.masking.rules import BOUNDARIES, FINDERS, Rule
+from processors.masking.finders import FINDERS
+from processors.masking.rules import BOUNDARIES, Rule
 from processors.masking.validators import VALIDATORS
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -26,10 +28,19 @@ CATEGORIES = frozenset(
 
 @dataclass(frozen=True)
 class Pack:
-    """What all configured packs say together."""
+    """What all configured packs say together.
+
+    Attributes:
+        rules: The detectors in force.
+        names: The field names.
+        detectors: Names of all detectors, also of those left out.
+        digest: SHA-256 of the files, hex.
+    """
 
     rules: tuple[Rule, ...]
     names: FieldNames
+    detectors: tuple[str, ...]
+    digest: str
 
 
 def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
@@ -44,8 +55,12 @@ def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
     """
     rules: dict[str, Rule] = {}
     names = FieldNames()
+    digest = hashlib.sha256()
     for file in _files(paths):
-        section = _read(file)
+        content = _content(file)
+        for part in (file.name.encode(), content):  # whatever directory they are in
+            digest.update(len(part).to_bytes(8) + part)
+        section = _read(file, content)
         for entry in section.get("detectors") or ():
             rule = _rule(entry, file)
             if rule.name in rules:
@@ -55,7 +70,8 @@ def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
     unknown = set(disable) - set(rules)
     if unknown:
         raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path="masking.disable")
-    return Pack(tuple(rule for name, rule in rules.items() if name not in set(disable)), names)
+    left = tuple(rule for name, rule in rules.items() if name not in set(disable))
+    return Pack(left, names, tuple(rules), digest.hexdigest())
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -68,10 +84,17 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _content(file: Path) -> bytes:
     try:
-        section = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the pack: {error}", path=str(file)) from error
+
+
+def _read(file: Path, content: bytes) -> Mapping[str, Any]:
+    try:
+        section = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the pack: {error}", path=str(file)) from error
     if not isinstance(section, dict) or set(section) - {"detectors", "fields"}:
         raise ConfigError("a pack holds `detectors` and `fields`", path=str(file))

@@ -94,6 +94,12 @@ def entropy(text: bytes) -> float:
     return -sum(n / size * log2(n / size) for n in (text.count(byte) for byte in set(text)))
 
 
+def token(text: bytes) -> bool:
+    """Accept what is opaque and no word with a dash: with a digit, letters of both cases, or long."""
+    told = text.lower() != text != text.upper() or len(text) >= 24
+    return (told or bool(digits(text))) and opaque(text)
+
+
 def opaque(text: bytes) -> bool:
     """Accept what no word or sample value looks like: at least 2.5 bits a byte."""
     return entropy(text) >= 2.5
@@ -124,12 +130,25 @@ def basic(text: bytes) -> bool:
 
 _PARTS_OF_FILES = {b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"ico", b"css", b"js", b"ts", b"mjs", b"json",
                    b"map", b"html", b"service", b"local", b"internal", b"lan"}  # fmt: skip
+_COUNTRIES = frozenset(
+    # ISO 3166-1 alpha-2 as top-level domains, and AC, EU, SU, UK.
+    b"ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bv bw by bz "
+    b"ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh er es et eu fi fj fk fm fo "
+    b"fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm "
+    b"jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml mm mn mo mp mq "
+    b"mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re "
+    b"ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr "
+    b"tt tv tw tz ua ug uk um us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw".split()
+)
 
 
 def email(text: bytes) -> bool:
-    """Accept an address that is neither a file (``icon@2x.png``), a unit, nor ``git@host``."""
+    """Accept an address that is neither a file (``icon@2x.png``, ``f@module.py``), a unit, nor ``git@host``."""
     name, _, domain = text.rpartition(b"@")
-    return name != b"git" and domain.rpartition(b".")[2].lower() not in _PARTS_OF_FILES
+    second, _, top = domain.lower().rpartition(b".")
+    if name == b"git" or top in _PARTS_OF_FILES or (len(top) == 2 and top not in _COUNTRIES):
+        return False
+    return top != b"py" or b"." in second  # Paraguay registers below com.py and the like only
 
 
 def url_password(text: bytes) -> bool:
@@ -143,6 +162,7 @@ VALIDATORS: dict[str, Validator] = {
     "us_ssn": us_ssn,
     "phone": phone,
     "opaque": opaque,
+    "token": token,
     "jose": jose,
     "basic": basic,
     "email": email,

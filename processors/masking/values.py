@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-from processors.masking.decode import skip_space
-from processors.masking.fields import STRONG, FieldPolicy
+from processors.masking import decode
+from processors.masking.decode import STRING, skip_space, value_span
+from processors.masking.fields import COUNT, STRONG, WEAK, FieldPolicy
+from processors.masking.placeholders import Placeholders
 
-NAME = "credential-field"
-"""Detector name of everything that is masked because of its field."""
-
-PLACEHOLDER = re.compile(rb"\[redacted:[a-z0-9_-]{1,64}\]")
 _KEY = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _PUNCTUATION = b":=,;&{}[]"
 _LONGEST_KEY = 160
@@ -20,13 +18,32 @@ _SCHEME = re.compile(
 _WHOLE_LINE = (b"cookie", b"authorization")
 _LIST_SCHEMES = (b"digest", b"aws4-h")
 _VALUE = re.compile(rb"[^\s\"'&,;}\x00-\x1f]*+")
-_LINE = re.compile(rb"[^\r\n\"]*+")
+_LINE = re.compile(rb"[^\r\n]*+")
+_QUOTED = {
+    b'"': re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL),
+    b"'": re.compile(rb"[^'\\]*+(?:\\.[^'\\]*+)*+", re.DOTALL),
+}
+_LOOK_BACK = 1024
+"""So far before a header its line is searched for the quote it stands in."""
+_NESTED = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+    rb"|(?<=[\[{(,:=\s])'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|[\[{]|[\]}]",
+    re.DOTALL,
+)
+"""A string or a bracket; an unterminated string runs to the end, so that no text is walked twice."""
 _NOTHING = frozenset((b"true", b"false", b"null", b"none", b"nil", b"undefined", b"%s", b"%v", b"?"))
-
-
-def masked_already(value: bytes) -> bool:
-    """Tell whether a value holds nothing to mask: empty, asterisks, or only our own placeholders."""
-    return not value.strip(b"*") or not PLACEHOLDER.sub(b"", value)
+_PROSE = frozenset(
+    b"a an the is are was were be been has have had must should cannot can may might will would could does do did not no "
+    b"too at least required needed expected incorrect invalid wrong bad denied granted failed failure fails missing "
+    b"expired empty unknown rejected accepted please attempt mismatch unable ok okay success successful".split()
+)
+"""Words that tell about a credential where one could stand."""
+_WORD = re.compile(rb"[A-Za-z]{1,12}(?=[\s.,;:!)\"']|\Z)")
+_NUMBER = re.compile(rb"[-+]?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
+_CODE = re.compile(rb"-?[0-9]{4,}")
+"""A number that can be a PIN or a one-time code; smaller ones count something."""
+_ITEMS = re.compile(STRING.pattern + rb"([ \t\r\n]*+:)?|-?[0-9][0-9.eE+\-]*+", re.DOTALL)
+_LONGEST_WORD = 16
 
 
 def text_value(
@@ -44,7 +61,7 @@ def text_value(
     Returns:
         The span of the value without quotes, or None when there is nothing to mask.
     """
-    name = _name_before(text, low, end - 1)
+    name, opening = _name_before(text, low, end - 1)
     strength = policy(name)
     if not strength:
         return None
@@ -56,49 +73,75 @@ def text_value(
         begin += 1
     if covered[0] <= begin < covered[1] and covered[1] >= high:
         return None
-    begin, stop = _extent(text, begin, high, name.lower(), covered)
-    value = text[begin:stop]
+    told = text[end - 1] == 0x3A and begin > start
+    if told and (word := _WORD.match(text, begin, high)) and word[0].lower() in _PROSE:
+        return None
+    quote = text[opening - 1 : opening] if opening > low else b""
+    begin, stop = _extent(text, begin, (low, high), name.lower(), quote, covered, policy.placeholders)
+    return (begin, stop) if _counts(text[begin:stop], name, strength, policy, told=told) else None
+
+
+def _counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, told: bool) -> bool:
+    """Tell whether a value in free text is one to mask."""
     if (
-        masked_already(value)
+        policy.placeholders.only(value)
         or value.lower() in _NOTHING
         or (value[:2] in (b"${", b"{{") and value[-1:] == b"}")
+        or _is_path(name, value)
     ):
-        return None
-    loose = strength < STRONG and text[end - 1] == 0x3A and begin > start
-    if loose and len(value) < 16 and value.isalpha():
-        return None  # prose: "token: expired"
-    return begin, stop
+        return False
+    if strength == STRONG:
+        return True
+    if _NUMBER.fullmatch(value):
+        return _is_code(value, strength)
+    # Prose: "token: expired".
+    return not (told and len(value) < _LONGEST_WORD and value.replace(b"-", b"").isalpha())
 
 
-def _name_before(text: bytes, low: int, position: int) -> bytes:
+def _name_before(text: bytes, low: int, position: int) -> tuple[bytes, int]:
+    """Return a name and where it, or the quote around it, begins."""
     window = text[max(low, position - _LONGEST_KEY) : position].rstrip(b" \t\r\n")
+    base = max(low, position - _LONGEST_KEY)
     quote = window[-1:]
     if quote in (b'"', b"'"):
         window = window[:-1]
-        name = window[window.rfind(quote) + 1 :]
+        opening = window.rfind(quote)
+        name = window[opening + 1 :]
         if name.translate(None, _PUNCTUATION) == name:
-            return name
-    return window[len(window.rstrip(_KEY)) :]
+            return name, base + max(opening, 0)
+    opening = len(window.rstrip(_KEY))
+    return window[opening:], base + opening
 
 
-def _extent(text: bytes, begin: int, high: int, name: bytes, covered: tuple[int, int]) -> tuple[int, int]:
-    """Return where a value lies that begins at ``begin``; empty when it lies in what is covered."""
+def _extent(
+    text: bytes,
+    begin: int,
+    bounds: tuple[int, int],
+    name: bytes,
+    before: bytes,
+    covered: tuple[int, int],
+    placeholders: Placeholders,
+) -> tuple[int, int]:
+    """Return where a value lies that begins at ``begin``; empty when it lies in what is covered.
+
+    Args:
+        before: The character before the name.
+    """
+    low, high = bounds
     if text[begin : begin + 1] in (b"b", b"u", b"r") and text[begin + 1 : begin + 2] in (b'"', b"'"):
         begin += 1
-    quote = text[begin : begin + 1] if begin < high else b""
-    if quote in (b'"', b"'"):
-        stop = text.find(quote, begin + 1, high)
-        return begin + 1, stop if stop >= 0 else high
-    if quote == b"{":
-        stop = text.find(b"}", begin, high)
-        return begin + 1, stop if stop >= 0 else high
+    first = text[begin : begin + 1] if begin < high else b""
+    if first in _QUOTED:
+        return begin + 1, _unquoted(text, begin + 1, high, first)
+    if first in (b"{", b"[") and not placeholders.at(text, begin, high):
+        return begin + 1, _enclosed(text, begin, high)
     scheme = _SCHEME.match(text, begin, high)
     lists = scheme is not None and scheme[0][:6].lower() in _LIST_SCHEMES
+    inside = covered[0] <= begin < covered[1]
     if lists or (scheme is None and name.endswith(_WHOLE_LINE)):
-        if covered[0] <= begin < covered[1] and text[covered[1] : covered[1] + 1] in (b"\n", b"\r", b'"'):
+        if inside and text[covered[1] : covered[1] + 1] in (b"\n", b"\r", b'"', b"'"):
             return begin, begin
-        found = _LINE.match(text, begin, high)
-        return begin, found.end() if found else begin
+        return begin, _end_of_line(text, low, begin, high, before)
     begin = scheme.end() if scheme else begin
     if covered[0] <= begin < covered[1]:
         return begin, begin  # it ends at the same delimiter at the latest
@@ -109,13 +152,87 @@ def _extent(text: bytes, begin: int, high: int, name: bytes, covered: tuple[int,
     return begin, stop
 
 
-def json_value(text: bytes, position: int) -> int:
-    """Return where the value begins that follows a key's colon, -1 when it holds nothing to mask."""
+def _unquoted(text: bytes, begin: int, high: int, quote: bytes) -> int:
+    """Return where the next quote is that no backslash escapes, or the end."""
+    found = _QUOTED[quote].match(text, begin, high)
+    stop = found.end() if found else high
+    return stop if text[stop : stop + 1] == quote else high
+
+
+def _enclosed(text: bytes, begin: int, high: int) -> int:
+    """Return where the bracket at ``begin`` closes, or the end."""
+    depth = 0
+    for found in _NESTED.finditer(text, begin, high):
+        token = found[0]
+        if token in (b"{", b"["):
+            depth += 1
+        elif token in (b"}", b"]"):
+            depth -= 1
+            if depth == 0:
+                return found.start()
+    return high
+
+
+def _end_of_line(text: bytes, low: int, begin: int, high: int, before: bytes) -> int:
+    """Return where a header's value ends: with its line, or with the quoted text it stands in."""
+    found = _LINE.match(text, begin, high)
+    stop = found.end() if found else begin
+    if before == b"'":
+        return _unquoted(text, begin, stop, before)
+    line = text[max(low, begin - _LOOK_BACK) : begin]
+    whole = len(line) < _LOOK_BACK or b"\n" in line
+    line = line[line.rfind(b"\n") + 1 :]
+    if before == b'"' or (whole and (line.count(b'"') - line.count(b'\\"')) & 1):
+        return _unquoted(text, begin, stop, b'"')
+    return stop
+
+
+def json_span(
+    text: bytes, position: int, name: bytes, strength: int, policy: FieldPolicy
+) -> tuple[int, int, bool] | None:
+    """Find the value behind a key's colon.
+
+    Returns:
+        The span to mask, and whether its placeholder needs quotes; None when there is nothing to mask.
+    """
     begin = skip_space(text, position)
     first = text[begin : begin + 1]
     if first in (b"t", b"f", b"n", b""):
-        return -1
+        return None
+    start, stop = value_span(text, begin)
+    if first == b'"':
+        value = decode.string_value(text[start:stop])
+        nothing = policy.placeholders.only(value) or _is_path(name, value)
+        return None if nothing else (start + 1, stop - 1, False)
     if first in (b"{", b"["):
-        inner = skip_space(text, begin + 1)
-        return -1 if text[inner : inner + 1] in (b"}", b"]") else begin
-    return begin
+        if text[skip_space(text, begin + 1) : stop - 1] == b"":
+            return None
+        nothing = strength < STRONG and not _holds_secret(text[start:stop], strength, policy)
+    else:
+        nothing = strength < STRONG and not _is_code(text[start:stop], strength)
+    return None if nothing else (start, stop, True)
+
+
+def _holds_secret(container: bytes, strength: int, policy: FieldPolicy) -> bool:
+    """Tell whether a container under a weak name holds more than small numbers and plain words."""
+    for item in _ITEMS.finditer(container):
+        if item[1]:
+            continue  # a key
+        if item[0][:1] != b'"':
+            if _is_code(item[0], strength):
+                return True
+            continue
+        value = decode.string_value(item[0])
+        plain = strength == WEAK and len(value) < _LONGEST_WORD and value.isalpha()
+        if not plain and not policy.placeholders.only(value):
+            return True
+    return False
+
+
+def _is_code(number: bytes, strength: int) -> bool:
+    return strength != COUNT and _CODE.fullmatch(number) is not None
+
+
+def _is_path(name: bytes, value: bytes) -> bool:
+    """Tell whether it is the working directory that a shell calls PWD."""
+    return value[:1] in (b"/", b"~") and name.lower() == b"pwd"

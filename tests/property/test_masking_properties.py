@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import orjson
+import pytest
 from headrig import Resource
 from headrig._raw import RawBatch
 from hypothesis import given, settings
@@ -39,8 +40,23 @@ SECRETS = {
 secrets = st.sampled_from(sorted(SECRETS.items()))
 words = st.text(st.sampled_from('abc XYZ 019 .,:;=&%"\\/\n\té€😀{}[]-_@+'), max_size=12)
 keys = st.sampled_from(
-    ["a", "msg", "user", "password", "dbPassword", "api_key", "token", "token_type", "pin", "n", "é"]
-)
+    [
+        "a",
+        "msg",
+        "user",
+        "password",
+        "dbPassword",
+        "api_key",
+        "token",
+        "token_type",
+        "pin",
+        "n",
+        "é",
+        "name",
+        "value",
+        "tokens",
+    ]
+) | secrets.map(lambda secret: secret[1])
 planted = st.tuples(words, secrets, words).map(lambda parts: f"{parts[0]} {parts[1][1]} {parts[2]}")
 leaves = (
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words | planted | st.just(4111111111111111)
@@ -50,7 +66,14 @@ values = st.recursive(
 )
 documents = st.dictionaries(keys, values, max_size=5)
 texts = st.lists(
-    words | planted | st.sampled_from(["password=", "token: ", "%40", "\\u0041", "Cookie: "]), max_size=6
+    words
+    | planted
+    | secrets.map(lambda secret: f"https://{secret[1]}@host/ ")
+    | secrets.map(lambda secret: f"https://u:{secret[1]}@host/")
+    | st.sampled_from(
+        ["password=", "token: ", "%40", "\\u0041", "Cookie: ", "--token ", "[redacted:x]", "://", "："]
+    ),
+    max_size=6,
 ).map("".join)
 
 
@@ -130,9 +153,29 @@ def test_neighbours_do_not_matter(rows, poisoned):
 
 
 PIECES = [
-    '"', "\\", '\\"', "{", "[", "%41", "\\u0041", "a@b.co", "a@b.co ", "=", "password=", "cookie=", "password={", "4111 ", "eyJ",
-    "://:", "://a:b@", "sk_live_abcdefghij", "DE89", "+1", "-----BEGIN PRIVATE KEY", '"password":', '{"name":"password",',
+    '"', "\\", '\\"', "{", "[", "%41", "\\u0041", "a@b.co", "a@b.co ", "é@b.co", "=", "password=", "cookie=", "password={",
+    "password=[", "password='", 'token={"a":"b"},', "authorization: denied ", '"cookie: a" ', "4111 ", "4111-", "eyJ", "://:",
+    "://a:b", "://a:b@", "://[redacted:jwt]:", "sk_live_abcdefghij", "DE89", "+1", "-----BEGIN PRIVATE KEY", '"password":',
+    '{"name":"password",', "bearer+", "bearer aaaaaaaa", "basic+", "xsk-ant-", "xsk-proj-", "xglpat-", "xxoxb-", "xFwoG",
+    "xgAAAAA", "axai-", "xya29.", "xATATT3", "xATCTT3xFfGN0", "xghp_" + "a" * 36, "ghp_" + "a" * 36, '--password "',
 ]  # fmt: skip
+
+
+def repeated(piece, size, *, as_json):
+    """A line of about ``size`` bytes that says one thing over and over."""
+    text = (piece * (size // len(piece) + 1))[:size]
+    return orjson.dumps({"m": text}) if as_json else text.encode()
+
+
+@pytest.mark.parametrize(
+    ("piece", "as_json"),
+    [(piece, as_json) for piece in PIECES for as_json in (False, True) if as_json or piece[:1] not in "{["],
+)
+def test_repetition_costs_linear_work(piece, as_json):
+    """Sixteen times the text makes confirmations walk about sixteen times the bytes, and no line is given up."""
+    lines = [repeated(piece, size, as_json=as_json) for size in (4_000, 64_000)]
+    small, large = (MASKER._engine.run([line], line).work for line in lines)
+    assert large < 20 * small + 4096
 
 
 @settings(max_examples=2 * len(PIECES), deadline=None)
@@ -141,12 +184,28 @@ def test_repetition_costs_linear_time(piece, as_json):
     """Eight times the text costs about eight times, not sixty-four times, the time."""
 
     def cost(size):
-        text = (piece * (size // len(piece) + 1))[:size]
-        line = orjson.dumps({"m": text}) if as_json else text.encode()
+        line = repeated(piece, size, as_json=as_json)
         start = time.process_time()
         batch = MASKER.mask(RawBatch(Resource("t"), [line], line, [None], [0]))
-        assert len(batch.lines) + len(batch.verdicts) == 1
+        assert [verdict.detail for verdict in batch.verdicts] in ([], ["depth"])
         return time.process_time() - start
 
-    small = min(cost(8_000) for _ in range(3))
-    assert cost(64_000) < 80 * small + 0.05  # sixteen times the input; quadratic would be 256 times
+    small = min(cost(4_000) for _ in range(2))
+    assert cost(32_000) < 32 * small + 0.05  # eight times the input; quadratic would be 64 times
+
+
+def test_a_line_that_costs_too_much_is_unscanned(tmp_path):
+    """Work beyond what the size of a line allows fails that line alone, the same everywhere."""
+    pack = tmp_path / "p.yaml"
+    pack.write_text(
+        "detectors: [{name: x-y, category: pii, pattern: ab, confirm: 'ab[a-z]*', right: alnum, back: 2,"
+        " positive: [ab, ab], negative: [c, d]}]"
+    )
+    masker = Masker({"packs": [str(pack)]}, HOST)
+    lines = [b"xx ab", (b"ab" * 120 + b"0") * 60, b"ab1"]
+    buffer = b"\n".join(lines)
+    batch = masker.mask(RawBatch(Resource("t"), lines, buffer, [None] * 3, [0] * 3))
+    assert batch.lines == [b"xx [redacted:x-y]", b"ab1"]
+    assert [(verdict.origin, verdict.reason, verdict.detail) for verdict in batch.verdicts] == [
+        (1, "unscanned", "work")
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from headrig import Batch, ConfigError, DetectorSpec, ProcessorError, Resource, Span
+from headrig import Batch, ConfigError, ProcessorError, Resource
 from headrig._raw import RawBatch
 
 from processors.masking import SPEC, Masker
@@ -269,45 +269,6 @@ def test_attributes_known_before_are_left_as_they_are(masker):
     assert out.masked == {"email": 4}
 
 
-class Badge:
-    """Finds staff badges."""
-
-    def find(self, text):
-        if "boom" in text:
-            raise RuntimeError(text)
-        start = text.find("BADGE-")
-        if start >= 0:
-            yield Span(start, start + 10)
-
-
-def plugged(host, literals):
-    masker = Masker({}, host)
-    spec = DetectorSpec(kind="badge", config=object, factory=lambda _c, _h: Badge(), literals=literals)
-    masker.add_detectors([(spec, Badge())])
-    return masker
-
-
-@pytest.mark.parametrize("literals", [("badge-",), ()])
-def test_third_party_detectors_point_and_the_stage_replaces(host, literals):
-    """Their spans are characters of decoded strings; a raising detector quarantines its line only."""
-    masker = plugged(host, literals)
-    lines = [
-        b'{"a":"\xc3\xa9 BADGE-1234!","b":"x\\n\\u0042ADGE-5678"}',
-        b"text BADGE-9999",
-        b'{"a":"badge- boom"}',
-    ]
-    out = masker.mask(raw(*lines))
-    assert out.lines[0] == '{"a":"é [redacted:badge]!","b":"x\\n[redacted:badge]"}'.encode()
-    assert out.lines[1] == b"text [redacted:badge]"
-    assert [verdict.origin for verdict in out.verdicts] == [2]
-
-
-def test_lines_without_a_literal_are_not_shown(host):
-    """A detector with literals never sees other lines."""
-    masker = plugged(host, ("badge-",))
-    assert masker.mask_line(b'{"a":"boom"}') == b'{"a":"boom"}'
-
-
 def test_damaged_cache_is_compiled_anew(tmp_path):
     """A torn or foreign cache file is never loaded; a good one is private."""
     host = Lent(tmp_path)
@@ -346,6 +307,41 @@ def test_explain_names_detectors_without_content(masker):
         ("credential-field", "generic", 1),
         ("email", "pii", 1),
     ]
+
+
+def test_cut_character_fails_its_row_only(masker):
+    """A placeholder never leaves half a character behind, and text without spaces is not swallowed."""
+    text = "请联系客服人员并且将您遇到的问题发送到以下邮箱地址：".encode()
+    lines = [b'{"m":"%bbb@example.org"}' % text, b'{"password":"x"}', text * 3 + "用户@例子.org".encode()]
+    out = masker.mask(raw(*lines))
+    assert out.lines[0] == b'{"m":"%b[redacted:email]"}' % text
+    assert out.lines[2].decode().endswith("邮箱地址：[redacted:email]")
+    assert not out.verdicts
+
+
+def test_json_object_with_newlines_beside_others(masker):
+    """Lines that came as strings of their own may be JSON over several lines."""
+    lines = [b'{"b":2}', b'{"a":1,\n"password":"zq81"}', b'{"m":"bob@example.org"}', b'{"c":3}']
+    out = masker.mask(raw(*lines))
+    assert out.lines[1] == b'{"a":1,\n"password":"' + FIELD.encode() + b'"}'
+    assert out.lines[2] == b'{"m":"[redacted:email]"}'
+    assert masker.explain(lines[1]) == [("credential-field", "generic", 1)]
+
+
+def test_digest_names_packs_and_options(host, tmp_path):
+    """The policy has another digest when a pack or an option changes, and the same for the same."""
+    pack = tmp_path / "p.yaml"
+    pack.write_text("fields: {strong: [password]}")
+    made = [Masker({"packs": [str(pack)]}, host), Masker({"packs": [str(pack)], "max_depth": 9}, host)]
+    copy = tmp_path / "copy" / "p.yaml"
+    copy.parent.mkdir()
+    copy.write_bytes(pack.read_bytes())
+    same = Masker({"packs": [str(copy)]}, host)
+    pack.write_text("fields: {strong: [password, secret]}")
+    digests = {*(one.digest for one in made), Masker({"packs": [str(pack)]}, host).digest}
+    assert len(digests) == 3
+    assert same.digest == made[0].digest
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in digests)
 
 
 def test_empty_batch(masker):

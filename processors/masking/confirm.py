@@ -168,11 +168,9 @@ class Confirmer:
             self._pairs(unit)
 
     def _mask_value(self, unit: Unit, name: bytes, strength: int, position: int) -> None:
-        found = values.json_span(unit.text, position, name, strength, self._policy)
-        unit.walk(LOOK)
-        if found is not None:
-            start, stop, quoted = found
-            unit.walk(stop - start)
+        start, stop, quoted, secret = values.json_span(unit.text, position, name, strength, self._policy)
+        unit.walk(LOOK + 2 * (stop - start))  # it may hold values that are walked again
+        if secret:
             unit.edits.append(Edit(start, stop, NAME, quoted))
 
     def _pairs(self, unit: Unit) -> None:

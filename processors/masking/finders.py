@@ -1,10 +1,12 @@
 """Confirmations in code: shapes that one expression does not describe.
 
-Each looks at a bounded window or walks a run once, so its work is linear in what it returns.
+Each looks at a bounded window or walks a run once, so its work is linear in what it returns. Windows
+are looked at with ``re``, by expressions that cannot backtrack; what has no bound is walked by RE2.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +51,7 @@ def _pem(text: bytes, low: int, high: int, end: int) -> Found:
 
 
 _DIGIT = frozenset(b"0123456789")
-_RUN = latin1(rb"[0-9]+")
+_RUN = re.compile(rb"[0-9]++")
 _SEPARATOR = b" -+"
 _CARD = _DIGIT | frozenset(_SEPARATOR)
 
@@ -73,24 +75,10 @@ def _card(text: bytes, low: int, high: int, end: int) -> Found:
     stop = end
     while stop < high and text[stop] in _CARD and stop - start < 48:
         stop += 1
-    for begin, finish in _layouts(_digit_groups(text, start, stop), end):
+    for begin, finish in _layouts([run.span() for run in _RUN.finditer(text, start, stop)], end):
         if _alone(text, low, high, begin, finish) and validators.payment_card(text[begin:finish]):
             return begin, finish, finish
     return NOTHING
-
-
-def _digit_groups(text: bytes, start: int, stop: int) -> list[tuple[int, int]]:
-    groups = []
-    position = start
-    while position < stop:
-        if text[position] in _DIGIT:
-            begin = position
-            while position < stop and text[position] in _DIGIT:
-                position += 1
-            groups.append((begin, position))
-        else:
-            position += 1
-    return groups
 
 
 def _layouts(groups: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:
@@ -172,7 +160,7 @@ _LOCAL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+'-"
 _LONGEST_LOCAL = 64
 _UNSPACED = "\u0e00"
 """Scripts from here on are mostly written without spaces: such letters end before an ASCII name."""
-_DOMAIN = latin1(rb"(?:[A-Za-z0-9\-\x80-\xff]{1,63}\.)+[A-Za-z]{2,24}")
+_DOMAIN = re.compile(rb"(?:[A-Za-z0-9\-\x80-\xff]{1,63}+\.)+[A-Za-z]{2,24}")
 
 
 def _email(text: bytes, low: int, high: int, end: int) -> Found:

@@ -7,6 +7,7 @@ bytes: linear) looks at the one decoded text around the event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,15 @@ REACH = 256
 """How far a confirmation looks beyond the event at first; doubled while a match touches the end."""
 LONGEST_JUDGED = 4096
 """A validator sees no more of a candidate than this."""
+
+Spans = list[tuple[int, int]]
+"""Of the match and its groups; `_NOWHERE` for what did not match."""
+Matcher = Callable[[Any, bytes, int, int], Spans]
+"""``(anchor, text, low, high) -> spans``."""
+_START: Any = re2._Anchor.ANCHOR_START  # noqa: SLF001 - as in `_matcher`
+_ANYWHERE: Any = re2._Anchor.UNANCHORED  # noqa: SLF001 - as in `_matcher`
+_NOWHERE = (-1, -1)
+_NONE: Spans = [_NOWHERE]
 
 BOUNDARIES: dict[str, frozenset[int]] = {
     "any": frozenset(),
@@ -78,16 +88,16 @@ def _expression(rule: Rule) -> Finder:
     options.encoding = re2.Options.Encoding.LATIN1  # one byte, one character
     left, right, back = BOUNDARIES[rule.left], BOUNDARIES[rule.right], rule.back
     body = b"(" + rule.confirm.encode() + b")"
-    first: Any = re2.compile(body, options)
-    later: Any = re2.compile(_none_of(left) + body, options) if left else first
-    group = min(first.groups, 2)
+    first, groups = _matcher(body, options)
+    later = _matcher(_none_of(left) + body, options)[0] if left else first
+    group = min(groups, 2)
     accept = VALIDATORS[rule.validator] if rule.validator else None
 
     def find(text: bytes, low: int, high: int, end: int) -> Found:
         found = _covering(first, later, text, max(low, end - back), low, high, end)
         if found is None:
             return NOTHING
-        start, stop = found.span(group)
+        start, stop = found[group]
         if stop < high and text[stop] in right and not (right is NUMBER and standing(text, high, stop)):
             return -1, -1, stop
         if accept is not None and not accept(text[start : min(stop, start + LONGEST_JUDGED)]):
@@ -97,11 +107,22 @@ def _expression(rule: Rule) -> Finder:
     return find
 
 
+def _matcher(expression: bytes, options: Any) -> tuple[Matcher, int]:
+    """Return the matching function of an expression, and how many groups it has.
+
+    The wrapper's match objects cost several times what matching in a window costs, so it is left out.
+    """
+    regex: Any = re2.compile(expression, options)
+    return regex._regexp.Match, regex.groups  # noqa: SLF001 - see above; the version is pinned
+
+
 def _none_of(boundary: frozenset[int]) -> bytes:
     return b"[^" + b"".join(b"\\x%02x" % byte for byte in sorted(boundary)) + b"]"
 
 
-def _covering(first: Any, later: Any, text: bytes, position: int, low: int, high: int, end: int) -> Any:
+def _covering(
+    first: Matcher, later: Matcher, text: bytes, position: int, low: int, high: int, end: int
+) -> Spans | None:
     """Return the first match that reaches the event; the window grows while a match touches its end.
 
     Args:
@@ -115,12 +136,12 @@ def _covering(first: Any, later: Any, text: bytes, position: int, low: int, high
     before = later is not first
     limit = min(high, end + REACH)
     while True:
-        found = first.match(text, low, limit) if before and position == low else None
-        if found is None:
-            found = later.search(text, max(low, position - before), limit)
-        if found is None:
+        found = first(_START, text, low, limit) if before and position == low else _NONE
+        if found[0] == _NOWHERE:
+            found = later(_ANYWHERE, text, position - 1 if before and position > low else position, limit)
+        if found[0] == _NOWHERE:
             return None
-        stop = found.end()
+        stop = found[0][1]
         if stop == limit < high:
             limit = min(high, end + 2 * (limit - end))
         elif stop >= end:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import re2
 
 LONGEST = 2048
 """No password is longer."""
 _SLASHES = 8
 """Nor holds more of them."""
 
-_latin1 = re2.Options()
-_latin1.encoding = re2.Options.Encoding.LATIN1
-_USER: Any = re2.compile(rb"((?:\[redacted:[a-z0-9_\-]{1,64}\]|[^\s/\"':?#<>\\\[])*):", _latin1)
+_USER = re.compile(rb"((?:\[redacted:[a-z0-9_\-]{1,64}+\]|[^\s/\"':?#<>\\\[])*+):")
 """A user may be an address, or was masked; a bracket else begins an IPv6 host."""
-_END = re.compile(rb"[\s<>\x00-\x1f]|[\"'](?![A-Za-z0-9@])")
-"""A quote with a letter behind it belongs to the password."""
+_END = re.compile(rb"[\s<>\x00-\x1f]|[\"'](?![A-Za-z0-9@])|://")
+"""A quote with a letter behind it belongs to the password; another URL does not."""
 _PORT = re.compile(rb"[0-9]{1,5}[/?#]")
 _PATH = re.compile(rb"[/?#]")
 _NO_AUTHORITY = re.compile(rb"[\s/?#\"'<>]")

@@ -189,28 +189,28 @@ def _end_of_line(text: bytes, low: int, begin: int, high: int, before: bytes) ->
 
 def json_span(
     text: bytes, position: int, name: bytes, strength: int, policy: FieldPolicy
-) -> tuple[int, int, bool] | None:
+) -> tuple[int, int, bool, bool]:
     """Find the value behind a key's colon.
 
     Returns:
-        The span to mask, and whether its placeholder needs quotes; None when there is nothing to mask.
+        The span that was walked, whether its placeholder needs quotes, and whether there is anything to mask.
     """
     begin = skip_space(text, position)
     first = text[begin : begin + 1]
     if first in (b"t", b"f", b"n", b""):
-        return None
+        return begin, begin, False, False
     start, stop = value_span(text, begin)
     if first == b'"':
         value = decode.string_value(text[start:stop])
         nothing = policy.placeholders.only(value) or _is_path(name, value)
-        return None if nothing else (start + 1, stop - 1, False)
+        return start + 1, stop - 1, False, not nothing
     if first in (b"{", b"["):
         if text[skip_space(text, begin + 1) : stop - 1] == b"":
-            return None
+            return start, stop, True, False
         nothing = strength < STRONG and not _holds_secret(text[start:stop], strength, policy)
     else:
         nothing = strength < STRONG and not _is_code(text[start:stop], strength)
-    return None if nothing else (start, stop, True)
+    return start, stop, True, not nothing
 
 
 def _holds_secret(container: bytes, strength: int, policy: FieldPolicy) -> bool:

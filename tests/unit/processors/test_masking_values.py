@@ -157,6 +157,7 @@ def test_codes_below_weak_names_are_masked(masker, line):
         f"https://ghp_{'x9Qk' * 9}@host/",
         f"https://bob@example.org:ghp_{'x9Qk' * 9}@host/",
         f"--token ghp_{'x9Qk' * 9}",
+        f'--token "ghp_{"x9Qk" * 9}"x',
     ],
 )
 def test_placeholders_say_nothing_about_a_name(masker, line):

@@ -63,6 +63,9 @@ class Telemetry:
         self.dropped = counter("headrig_records_dropped", "Records dropped by a processor", "tenant", "rule")
         self.delivered = counter("headrig_records_delivered", "Records a sink has taken", "tenant", "sink")
         self.audit_events = counter("headrig_audit_events", "Leaves in the audit log", "tenant")
+        self.audit_conflicts = counter(
+            "headrig_audit_conflicts", "Audit events whose id was taken by another payload", "tenant"
+        )
         self.masked = counter("headrig_masked", "Replacements made by masking", "detector")
         self.demoted = counter("headrig_labels_demoted", "Label values that went to structured metadata")
         self.requests = counter("headrig_requests", "Ingest requests", "route", "status")

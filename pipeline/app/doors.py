@@ -85,14 +85,18 @@ class FlowMetrics:
         telemetry = self._telemetry
         received = 0
         audits = 0
+        conflicts = 0
         for request in requests:
             received += request.stored + len(request.verdicts)
             audits += len(request.receipts)
+            conflicts += sum(receipt.conflict for receipt in request.receipts)
             if request.verdicts:
                 self._verdicts(tenant, request.verdicts)
         telemetry.received.labels(tenant).inc(received)
         if audits:
             telemetry.audit_events.labels(tenant).inc(audits)
+        if conflicts:
+            telemetry.audit_conflicts.labels(tenant).inc(conflicts)
         for detector, number in masked.items():
             telemetry.masked.labels(detector).inc(number)
 

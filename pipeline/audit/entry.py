@@ -35,7 +35,7 @@ class LogReceipt:
         index: Its index, for ever.
         leaf_hash: The hash of the leaf that lies there, 32 bytes.
         duplicate: It was there before, with the same mac.
-        conflict: Its id was there before with another mac; the receipt is that of the older entry.
+        conflict: Its id was there before with another mac, so it lies under an id of its own.
     """
 
     index: int

@@ -30,6 +30,8 @@ _FRAME = struct.Struct("<4sIIQIQ32s")
 _ROW = struct.Struct("<16sI16s16s")
 FRAME_HEADER_BYTES = _FRAME.size
 ROW_BYTES = _ROW.size
+LINE_CONFLICT = 1 << 31
+"""Set in a row's line when the event's id was taken by another payload: `pipeline.audit.conflict`."""
 _CHECKED = 8  # the CRC covers everything after itself
 _SEGMENT_CHECKED = 12
 pack_row = _ROW.pack

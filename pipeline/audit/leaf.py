@@ -21,7 +21,7 @@ LEAF_VERSION = 1
 MAX_CUT_CHARACTERS = 1_024
 _EVENT_LOG_ACTIVITY = 1008  # OCSF: Event Log Activity
 _OTHER = 99  # OCSF: an activity that the class does not list
-_CUT = ("id", "actor", "target", "action", "outcome", "rule", "tenant")
+_CUT = ("id", "conflict", "actor", "target", "action", "outcome", "rule", "tenant")
 
 
 def encode_leaf(
@@ -64,6 +64,11 @@ def encode_leaf(
         fields["ocsf"] = event.ocsf
     if raw is not None and len(raw) <= MAX_LEAF_BYTES:
         fields["raw"] = raw.decode()
+    return fit(fields, raw)
+
+
+def fit(fields: dict[str, Any], raw: bytes | None) -> tuple[bytes, bytes | None]:
+    """Return the leaf of these fields, and the line as a blob when it does not fit the leaf."""
     try:
         data = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     except (TypeError, ValueError):  # a mapping that is not JSON, e.g. a number above 64 bits
@@ -92,8 +97,10 @@ def _encode_large(fields: dict[str, Any], raw: bytes | None) -> tuple[bytes, byt
 
 def _cut(fields: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in fields.items() if name != "ocsf"}
-    cut = ["ocsf"] if "ocsf" in fields else []
+    cut = [*fields.get("cut", ()), *(["ocsf"] if "ocsf" in fields else [])]
     for name in _CUT:
+        if name not in kept:
+            continue
         text = str(kept[name]).encode("utf-8", "replace").decode()[:MAX_CUT_CHARACTERS]
         if text != kept[name]:
             kept[name] = text

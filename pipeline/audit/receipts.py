@@ -12,7 +12,7 @@ from array import array
 from itertools import islice
 
 from pipeline.audit.entry import LogReceipt
-from pipeline.audit.frame import ROW_BYTES
+from pipeline.audit.frame import LINE_CONFLICT, ROW_BYTES
 
 _GENERATIONS = 5
 _HASH = 32
@@ -141,5 +141,8 @@ class ReceiptIndex:
                 at = number * ROW_BYTES + 16
                 line = int.from_bytes(generation.rows[at : at + 4], "little")
                 digest = bytes(generation.hashes[number * _HASH : (number + 1) * _HASH])
-                found.append((line, LogReceipt(generation.base + number, digest, duplicate=True)))
+                receipt = LogReceipt(
+                    generation.base + number, digest, duplicate=True, conflict=bool(line & LINE_CONFLICT)
+                )
+                found.append((line & ~LINE_CONFLICT, receipt))
         return sorted(found, key=lambda pair: pair[1].index)

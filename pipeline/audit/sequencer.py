@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headrig import DecodeError, IntegrityError, OverloadedError, SinkUnavailableError
 
+from pipeline.audit.conflict import own_entry
 from pipeline.audit.frame import (
     FRAME_HEADER_BYTES,
     ROW_BYTES,
@@ -25,7 +26,7 @@ from pipeline.audit.frame import (
 )
 from pipeline.audit.leaf import blob_name, blob_of
 from pipeline.audit.segments import LogReader, segment_path
-from pipeline.audit.tlog import leaf_hashes
+from pipeline.audit.tlog import leaf_hash, leaf_hashes
 from pipeline.audit.wire import (
     CONFLICT,
     DUPLICATE,
@@ -178,9 +179,9 @@ class AuditLog:
         entries: list[bytes] = []
         for waiting in group:
             before = len(hashes)
-            self._admit(waiting, hashes, rows, entries)
+            blobs = self._admit(waiting, hashes, rows, entries)
             if len(hashes) > before:
-                job.blobs += waiting.append.blobs
+                job.blobs += (*waiting.append.blobs, *blobs)
         if hashes:
             body = b"".join((*rows, *entries))
             job.segment = self._roll(FRAME_HEADER_BYTES + len(body))
@@ -192,29 +193,41 @@ class AuditLog:
             self._segment_bytes += len(job.frame)
         return job
 
-    def _admit(self, waiting: _Waiting, hashes: list[bytes], rows: list[bytes], entries: list[bytes]) -> None:
-        """Give each entry its index, or that of the entry which has its id."""
+    def _admit(
+        self, waiting: _Waiting, hashes: list[bytes], rows: list[bytes], entries: list[bytes]
+    ) -> list[bytes]:
+        """Give each entry its index, or that of the entry which it repeats; return blobs that this makes."""
         source, admit, index = waiting.append.rows, self._index.admit, self._index.size
         receipts: list[bytes] = []
-        kept: list[int] = []
-        for place, digest in enumerate(leaf_hashes(waiting.leaves)):
-            at = place * ROW_BYTES
-            stored = admit(source[at : at + ROW_BYTES], digest)
+        kept: list[tuple[bytes, bytes]] = []
+        blobs: list[bytes] = []
+        whole = True
+        for place, found in enumerate(leaf_hashes(waiting.leaves)):
+            row, leaf = source[place * ROW_BYTES : (place + 1) * ROW_BYTES], waiting.leaves[place]
+            digest, flags = found, 0
+            stored = admit(row, digest)
+            if stored is not None:
+                whole = False
+                if stored.conflict:
+                    row, leaf, blob = own_entry(row, leaf)
+                    digest, flags = leaf_hash(leaf), CONFLICT
+                    stored = admit(row, digest)
+                    blobs += [blob] if stored is None and blob is not None else []
             if stored is None:
-                receipts.append(pack_receipt(index, 0, digest))
+                receipts.append(pack_receipt(index, flags, digest))
                 hashes.append(digest)
-                kept.append(place)
+                kept.append((row, leaf))
                 index += 1
             else:
-                flags = DUPLICATE if stored.duplicate else CONFLICT
-                receipts.append(pack_receipt(stored.index, flags, stored.leaf_hash))
+                receipts.append(pack_receipt(stored.index, flags | DUPLICATE, stored.leaf_hash))
         waiting.receipts = b"".join(receipts)
-        if len(kept) == waiting.append.count:
+        if whole:
             rows.append(source)
             entries.append(waiting.append.entries)
         else:
-            rows += [source[place * ROW_BYTES : (place + 1) * ROW_BYTES] for place in kept]
-            entries.append(join_entries([waiting.leaves[place] for place in kept]))
+            rows += [row for row, _ in kept]
+            entries.append(join_entries([leaf for _, leaf in kept]))
+        return blobs
 
     def _roll(self, length: int) -> tuple[Path, bytes] | None:
         """Return path and header of a new segment when ``length`` more bytes do not fit the current one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headrig import DecodeError, HeadrigError, IntegrityError, OverloadedError, SinkUnavailableError
 
 from pipeline.audit.entry import MAX_LEAF_BYTES, Entry, LogReceipt
-from pipeline.audit.frame import ROW_BYTES, join_entries, pack_row
+from pipeline.audit.frame import LINE_CONFLICT, ROW_BYTES, join_entries, pack_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,13 +101,22 @@ def decode_receipts(body: bytes) -> list[LogReceipt]:
 
 def encode_found(found: Iterable[tuple[int, LogReceipt]]) -> bytes:
     """Return the body of a `FOUND`: line number, index and leaf hash of each entry of a batch."""
-    return b"".join([_LINE.pack(line, receipt.index, receipt.leaf_hash) for line, receipt in found])
+    return b"".join(
+        [
+            _LINE.pack(line | LINE_CONFLICT * receipt.conflict, receipt.index, receipt.leaf_hash)
+            for line, receipt in found
+        ]
+    )
 
 
 def decode_found(body: bytes) -> list[tuple[int, LogReceipt]]:
     """Read the body of a `FOUND`."""
     return [
-        (line, LogReceipt(index, digest, duplicate=True)) for line, index, digest in _LINE.iter_unpack(body)
+        (
+            line & ~LINE_CONFLICT,
+            LogReceipt(index, digest, duplicate=True, conflict=bool(line & LINE_CONFLICT)),
+        )
+        for line, index, digest in _LINE.iter_unpack(body)
     ]
 
 

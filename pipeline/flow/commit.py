@@ -63,7 +63,7 @@ class LoggedEntry(Protocol):
 
     @property
     def conflict(self) -> bool:
-        """The id was taken by another payload."""
+        """The id was taken by another payload; this is a leaf of its own, which says so."""
         ...
 
 

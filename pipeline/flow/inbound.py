@@ -20,7 +20,7 @@ class Receipt:
         position: Position of the record in the request.
         tree_size: Size of the log once the event was in it.
         duplicate: The log held the event already.
-        conflict: The id was taken by an event with another payload; this is that one's receipt.
+        conflict: The id was taken by an event with another payload; this one has a leaf that says so.
     """
 
     index: int

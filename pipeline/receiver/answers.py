@@ -55,6 +55,8 @@ def loki_answer(inbound: Inbound, outcome: Outcome) -> Answer:
     if outcome.receipts:
         indexes = [receipt.index for receipt in outcome.receipts]
         headers.append((b"x-headrig-audit", b"%d-%d" % (min(indexes), max(indexes))))
+        if conflicts := sum(receipt.conflict for receipt in outcome.receipts):
+            headers.append((b"x-headrig-audit-conflict", b"%d" % conflicts))
     if outcome.verdicts or inbound.rejected:
         kinds: list[str] = [verdict.kind for verdict in _verdicts(inbound, outcome)]
         for kind in _KINDS:

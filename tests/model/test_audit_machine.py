@@ -11,7 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from pipeline.audit.conflict import own_entry
 from pipeline.audit.entry import Entry
+from pipeline.audit.frame import pack_row
 from pipeline.audit.note import Signer
 from pipeline.audit.segments import list_segments, read_log
 from pipeline.audit.server import open_log
@@ -22,14 +24,14 @@ SIGNER = Signer("audit.example.com/machine", bytes(32))
 
 
 class AuditMachine(RuleBasedStateMachine):
-    """The model: a list of leaves, and for each id its index and mac."""
+    """The model: a list of leaves, and for each id and mac an index; the first mac of an id has no conflict."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.base = Path(tempfile.mkdtemp())
         self.leaves: list[bytes] = []
-        self.known: dict[int, tuple[int, bytes]] = {}
+        self.known: dict[int, dict[bytes, int]] = {}
         self.batches: dict[int, list[tuple[int, int]]] = {}
         self.signed = 0
         self.now = 1_000
@@ -67,16 +69,14 @@ class AuditMachine(RuleBasedStateMachine):
         ]
         receipts = self.runner.run(self.log.append(entries))
         for entry, receipt, (number, _) in zip(entries, receipts, items, strict=True):
-            if number in self.known:
-                index, mac = self.known[number]
-                assert (receipt.duplicate, receipt.conflict) == (mac == entry.mac, mac != entry.mac)
-            else:
-                index = len(self.leaves)
-                assert not receipt.duplicate
-                assert not receipt.conflict
-                self.known[number] = (index, entry.mac)
+            macs = self.known.setdefault(number, {})
+            assert receipt.conflict == (next(iter(macs), entry.mac) != entry.mac)
+            assert receipt.duplicate == (entry.mac in macs)
+            index = macs.setdefault(entry.mac, len(self.leaves))
+            if not receipt.duplicate:
                 self.batches.setdefault(bid, []).append((entry.line, index))
-                self.leaves.append(entry.leaf)
+                row = pack_row(*entry[:4])
+                self.leaves.append(own_entry(row, entry.leaf).leaf if receipt.conflict else entry.leaf)
             assert receipt.index == index
             assert receipt.leaf_hash == leaf_hash(self.leaves[index])
 

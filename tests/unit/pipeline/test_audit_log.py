@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from headrig import (
     ConfigError,
@@ -83,17 +84,99 @@ async def test_entries_get_indexes_in_order_and_come_back(opened: Opened, tmp_pa
     assert await log.append([]) == []
 
 
-async def test_a_repeat_gets_the_old_index_and_a_reuse_is_a_conflict(opened: Opened) -> None:
-    """Same id and mac: duplicate. Same id, other mac: conflict, and the neighbours are stored."""
+async def test_a_repeat_gets_the_old_index_and_a_reuse_one_of_its_own(opened: Opened) -> None:
+    """Same id and mac: duplicate. Same id, other mac: a leaf of its own, and the neighbours are stored."""
     log, _ = opened()
     first = await log.append([entry(1), entry(2)])
     again = await log.append([entry(2, text="rendered anew"), entry(3), entry(1, mac=b"x" * 16), entry(3)])
     assert again[0] == LogReceipt(1, first[1].leaf_hash, duplicate=True)
     assert again[1] == LogReceipt(2, leaf_hash(entry(3).leaf))
-    assert again[2] == LogReceipt(0, first[0].leaf_hash, conflict=True)
+    own = log.entries(3, 1)[0]
+    assert again[2] == LogReceipt(3, own.leaf_hash, conflict=True)
     assert again[3] == LogReceipt(2, leaf_hash(entry(3).leaf), duplicate=True)
-    assert log.committed.size == 3
+    assert log.committed.size == 4
     assert await log.append([entry(1)]) == [LogReceipt(0, first[0].leaf_hash, duplicate=True)]
+
+
+def event(identity: str, mac: bytes, raw: str = "a line", **more: object) -> Entry:
+    """Make an entry as a worker does, of a record with a client's id."""
+    leaf = orjson.dumps({"id": identity, "raw": raw, "v": 1, **more}, option=orjson.OPT_SORT_KEYS)
+    return Entry(b"b" * 16, 7, identity.encode().ljust(16, b"."), mac * 16, leaf)
+
+
+async def test_an_event_whose_id_is_taken_names_it_in_its_leaf(opened: Opened, tmp_path: Path) -> None:
+    """Every acknowledged event has one index: also after a restart, and as one of its batch."""
+    log, _ = opened()
+    await log.append([event("evt-1", b"m")])
+    (own,) = await log.append([event("evt-1", b"x", "another line")])
+    (third,) = await log.append([event("evt-1", b"y", "a third line")])
+    assert [(r.index, r.conflict, r.duplicate) for r in (own, third)] == [(1, True, False), (2, True, False)]
+    fields = orjson.loads(log.entries(1, 1)[0].leaf)
+    assert (fields["conflict"], fields["raw"]) == ("evt-1", "another line")
+    assert len(bytes.fromhex(fields["id"])) == 16
+    for _ in range(2):
+        for mac, receipt in ((b"x", own), (b"y", third)):
+            (again,) = await log.append([event("evt-1", mac, "rendered anew")])
+            assert again == LogReceipt(receipt.index, receipt.leaf_hash, duplicate=True, conflict=True)
+        found = log.receipts(b"b" * 16)
+        assert [(line, r.index, r.conflict) for line, r in found] == [
+            (7, 0, False),
+            (7, 1, True),
+            (7, 2, True),
+        ]
+        await log.close()
+        log, _ = opened()
+    assert log.committed.size == 3
+    await log.close()
+    assert verify_log(tmp_path / "log", vkeys=[SIGNER.vkey]).exit_code == 0
+
+
+async def test_a_conflict_in_one_request_and_in_one_group_is_settled_at_once(opened: Opened) -> None:
+    """Two payloads under one id, together: two indexes, one write."""
+    log, _ = opened()
+    results = await asyncio.gather(
+        log.append([event("e", b"a"), event("e", b"b"), event("e", b"a")]),
+        log.append([event("e", b"b"), event("e", b"c")]),
+    )
+    assert [[(r.index, r.conflict, r.duplicate) for r in rs] for rs in results] == [
+        [(0, False, False), (1, True, False), (0, False, True)],
+        [(1, True, True), (2, True, False)],
+    ]
+
+
+async def test_a_conflict_that_does_not_fit_its_leaf_puts_the_line_into_a_blob(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """The leaf grows by the id; its line is kept whole, and what is no object is kept as it is."""
+    log, _ = opened()
+    line = "x" * (65_535 - len(event("e", b"a", "").leaf))
+    await log.append([event("e", b"a"), entry(1)._replace(leaf=b"[1]")])
+    own, other = await log.append([event("e", b"b", line), entry(1, mac=b"z" * 16)._replace(leaf=b"[1]")])
+    fields = orjson.loads(log.entries(own.index, 1)[0].leaf)
+    digest, size = blob_name(line.encode())
+    assert fields["blob"] == {"len": size, "sha256": digest}
+    assert (tmp_path / "log" / "blobs" / "sha256" / digest[:2] / digest).read_bytes() == line.encode()
+    assert log.entries(other.index, 1)[0].leaf == b"[1]"
+
+
+async def test_a_conflict_of_a_cut_leaf_names_what_was_cut(opened: Opened) -> None:
+    """A shortened id is a shortened conflict; an id that only now is too long is shortened."""
+    log, _ = opened()
+    await log.append([event("e", b"a", cut=["id"]), event("f", b"a", ocsf={"a": "b"})])
+    leaf = {
+        "id": "i" * 65_000,
+        "actor": "",
+        "target": "",
+        "action": "",
+        "outcome": "",
+        "rule": "r",
+        "tenant": "t",
+    }
+    long = event("f", b"b")._replace(leaf=orjson.dumps({**leaf, "ocsf": {"n": "x" * 400}}))
+    await log.append([event("e", b"b", cut=["id"]), long])
+    one, two = (orjson.loads(found.leaf) for found in log.entries(2, 10**6))
+    assert (one["conflict"], one["cut"]) == ("e", ["conflict"])
+    assert (len(two["conflict"]), two["cut"]) == (1_024, ["ocsf", "conflict"])
 
 
 async def test_requests_that_come_together_share_a_frame_and_a_sync(opened: Opened, tmp_path: Path) -> None:

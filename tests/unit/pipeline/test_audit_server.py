@@ -66,7 +66,10 @@ async def test_appends_come_back_as_receipts(client: AuditClient, server: AuditS
     assert len(found) == 60
     assert {receipt.index for _, receipt in found} == set(range(60))
     (conflict,) = await client.append([entry(5)._replace(mac=b"x" * 16)])
-    assert conflict.conflict
+    assert (conflict.index, conflict.conflict) == (60, True)
+    assert (5, conflict.index, True) in [
+        (line, r.index, r.conflict) for line, r in await client.receipts(b"b" * 16)
+    ]
 
 
 async def test_a_large_append_travels_in_parts(client: AuditClient, server: AuditServer) -> None:

@@ -29,6 +29,7 @@ from pipeline.streams import UniqueTimes
 
 ROOT = Path(__file__).resolve().parents[3]
 SHOP = Resource("shop")
+TAKEN = "01982a5b-7c00-7def-8123-456789abcdef"
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +221,25 @@ async def test_a_retry_gets_the_same_receipts_and_stores_nothing(tmp_path, bluep
             await place.flow.submit(inbound(record(9), key="k"))
         await place.flow.write_counts()
         assert place.balanced()
+
+
+async def test_an_event_id_that_is_taken_costs_no_event_its_leaf(tmp_path, blueprint):
+    """Same id, same record: the old receipt. Same id, other record: an index of its own, also on a retry."""
+    async with Place(tmp_path, blueprint) as place:
+        first = await place.flow.submit(inbound(login(1, event_id=TAKEN), key="a"))
+        other = await place.flow.submit(inbound(login(2, event_id=TAKEN), record(3), key="b"))
+        same = await place.flow.submit(inbound(login(1, event_id=TAKEN), key="c"))
+        again = await place.flow.submit(inbound(login(2, event_id=TAKEN), record(3), key="b"))
+        anew = await place.flow.submit(inbound(login(2, event_id=TAKEN), key="d"))
+        receipts = [outcome.receipts[0] for outcome in (first, other, same, again, anew)]
+
+        assert [r.index for r in receipts] == [0, 1, 0, 1, 1]
+        assert [r.conflict for r in receipts] == [False, True, False, True, True]
+        assert [r.duplicate for r in receipts] == [False, False, True, True, True]
+        leaf = place.audit.entries(1, 1 << 20)[0]
+        assert leaf.leaf_hash.hex() == receipts[1].leaf
+        assert json.loads(leaf.leaf)["conflict"] == TAKEN
+        assert json.loads(leaf.leaf)["raw"] in {line for _, _, line in place.rows()}
 
 
 async def test_records_without_time_are_never_taken_for_a_retry(tmp_path, blueprint):

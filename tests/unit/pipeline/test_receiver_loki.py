@@ -403,6 +403,10 @@ async def test_receipts_are_a_range_in_a_header():
     answer = await post(Flow(receipts), push([str(NS), "a"]))
     assert answer.status_code == 204
     assert answer.headers["x-headrig-audit"] == "5-7"
+    assert "x-headrig-audit-conflict" not in answer.headers
+    receipts[1].conflict = True
+    answer = await post(Flow(receipts), push([str(NS), "a"]))
+    assert answer.headers["x-headrig-audit-conflict"] == "1"
 
 
 async def test_basic_authentication():

@@ -28,6 +28,8 @@ SILENCE_MS = 10_000
 """A worker without a heartbeat for so long is killed."""
 UNUSABLE = 64
 """Exit code of a child that cannot start with this configuration."""
+ROLLED_BACK = 3
+"""Exit code of a child that found an older or another state than there was: a restart would find the same."""
 _BACKOFF_SECONDS = (0.0, 0.05, 0.25, 1.0, 2.0, 5.0)
 _STABLE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -90,10 +92,10 @@ class Supervisor:
         self._shared = shared
         self._lost = lost
         self._drain = drain_seconds
-        self._unusable = False
+        self._given_up = 0
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT, or until a child says that the configuration is not usable; return the exit code."""
+        """Run until SIGTERM or SIGINT, or until a child says that no restart can help; return the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         gc.collect()
         gc.freeze()
@@ -104,9 +106,9 @@ class Supervisor:
             if caught is not None and caught.si_signo in (signal.SIGTERM, signal.SIGINT):
                 return self._stop()
             self._reap()
-            if self._unusable:
+            if self._given_up:
                 self._stop()
-                return UNUSABLE
+                return self._given_up
             self._kill_silent()
             now = time.monotonic()
             for child in self._children:
@@ -147,8 +149,8 @@ class Supervisor:
             self._shared.clear(child.worker, _now_ms())
         code = os.waitstatus_to_exitcode(status)
         child.proven |= stable and code != UNUSABLE
-        if code == UNUSABLE and not child.proven:
-            self._unusable = True
+        if (code == UNUSABLE and not child.proven) or code == ROLLED_BACK:
+            self._given_up = code
             return
         log.warning(
             "a process ended and is started again",

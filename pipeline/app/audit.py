@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 
 import uvloop
-from headrig import IntegrityError
+from headrig import CorruptionError, ForkError, IntegrityError
 
 from pipeline.app.doors import PumpMetrics
 from pipeline.app.node import Node
@@ -17,6 +19,7 @@ from pipeline.audit.entry import LoggedLeaf
 from pipeline.audit.publisher import Publisher
 from pipeline.audit.sequencer import AuditLog
 from pipeline.audit.server import AuditServer, open_log
+from pipeline.buffer import Cursor
 from pipeline.sinks.delivery import Sink
 from pipeline.sinks.pump import Pump
 from pipeline.sinks.quarantine import Quarantine
@@ -25,6 +28,8 @@ from pipeline.telemetry import Telemetry, log_to_stderr
 
 log = logging.getLogger("headrig.audit")
 
+ROLLED_BACK = 3
+"""Exit code: the log is an older state of itself, or another; a restart would find the same."""
 _SAMPLE_SECONDS = 1.0
 
 
@@ -53,13 +58,35 @@ class Leaves:
         return self._audit.wait_beyond(position)
 
 
+def delivered(cursors: Path) -> dict[str, int]:
+    """Return how many leaves each sink has: the log cannot have had fewer.
+
+    A cursor that is damaged says nothing here; the pump that needs it does.
+    """
+    found = {}
+    for path in sorted(cursors.iterdir()):
+        if path.is_file() and path.suffix != ".tmp":
+            with contextlib.suppress(CorruptionError):
+                found[f"{cursors.name}/{path.name}"] = Cursor(path).position
+    return found
+
+
 async def _serve(node: Node, telemetry: Telemetry) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     try:
         audit, publisher = open_log(
-            node.paths.audit_log, node.signer, segment_bytes=node.settings.audit.segment
+            node.paths.audit_log,
+            node.signer,
+            segment_bytes=node.settings.audit.segment,
+            outside=delivered(node.paths.audit_cursors),
         )
+    except ForkError as error:
+        log.error(
+            "the audit log was rolled back or forked; the program stops and nothing was changed",
+            extra={"data": {"why": str(error)}},
+        )
+        return ROLLED_BACK
     except IntegrityError as error:
         # The text names files, offsets and indexes of the log, never an entry.
         log.error("the audit log does not verify; nothing was changed", extra={"data": {"why": str(error)}})

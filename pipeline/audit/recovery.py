@@ -15,7 +15,7 @@ from pipeline.audit.segments import list_segments, read_frames, read_header, rel
 from pipeline.audit.tlog import Frontier, leaf_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.audit.store import Store
@@ -57,8 +57,16 @@ def extend(frontier: Frontier, hashes: Sequence[bytes], sizes: Sequence[int]) ->
     frontier.extend(hashes[taken:])
 
 
-def recover(store: Store, verifiers: Sequence[Verifier], retain: int) -> Recovered:
+def recover(
+    store: Store, verifiers: Sequence[Verifier], retain: int, outside: Mapping[str, int] | None = None
+) -> Recovered:
     """Read the end of the log back, cut off a torn tail, and make durable what a dead process left.
+
+    Args:
+        store: The directory, held by this process.
+        verifiers: Keys that may have signed it.
+        retain: How many ids to remember.
+        outside: Sizes that the log had, by who remembers them: files that a copy of the directory lacks.
 
     Raises:
         CorruptionError: A file is damaged or missing.
@@ -74,6 +82,7 @@ def recover(store: Store, verifiers: Sequence[Verifier], retain: int) -> Recover
     found.head = signed[0][1] if signed else None
     found.signed = signed
     _check_signed_size(found)
+    _check_outside(found.frontier.size, outside or {})
     # Only now is it certain that nothing signed is in what is cut off.
     if unborn:
         store.set_aside(unborn, 0)
@@ -218,6 +227,16 @@ def _check_roots(
             if checkpoint.size == size and checkpoint.root != root:
                 where = relative(found.segment) if found.segment else "wal/"
                 raise ForkError(f"{where}: the first {size} entries are not those that {name} was signed for")
+
+
+def _check_outside(size: int, outside: Mapping[str, int]) -> None:
+    """Refuse a log that is smaller than it was: its indexes would be given out, and signed, a second time."""
+    for name, known in outside.items():
+        if known > size:
+            raise ForkError(
+                f"the log has {size} entries, but {name} remembers {known}: it was put back to an older state."
+                f" Restore the directory that holds indexes {size} to {known - 1}"
+            )
 
 
 def _check_signed_size(found: Recovered) -> None:

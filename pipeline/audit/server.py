@@ -17,7 +17,7 @@ from pipeline.audit.store import Store
 from pipeline.audit.writer import SegmentWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pipeline.audit.note import Signer
@@ -38,11 +38,19 @@ def open_log(
     retain: int = RETAIN,
     max_pending_bytes: int = PENDING_BYTES,
     clock: Callable[[], int] = time.time_ns,
+    outside: Mapping[str, int] | None = None,
 ) -> tuple[AuditLog, Publisher]:
     """Take a log directory, recover it, and return the log and its publisher; within a running loop.
 
     What was recovered and not signed yet is signed before this returns, and a new log starts with the signed
     checkpoint of no entries: so a log that lacks one was tampered with.
+
+    Args:
+        directory: The log's directory; made when it is missing.
+        signer: Its key.
+        segment_bytes, max_pending_bytes, clock: As in `AuditLog`.
+        retain: How many of the newest ids are remembered.
+        outside: As in `recover`: sizes that the log is known to have had.
 
     Raises:
         IntegrityError: The directory is taken, damaged or forked; nothing was changed.
@@ -51,7 +59,7 @@ def open_log(
     store = Store(directory, signer.name, clock)
     writer = SegmentWriter()
     try:
-        found = recover(store, [signer.verifier], retain)
+        found = recover(store, [signer.verifier], retain, outside)
         if found.segment:
             writer.resume(found.segment, found.segment_bytes)
         publisher = Publisher(store, signer, found)

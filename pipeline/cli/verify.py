@@ -15,6 +15,14 @@ from pipeline.audit.verify import verify_log
 app = typer.Typer(help="Check stored logs against their signatures.", no_args_is_help=True)
 
 
+def _read(path: Path, what: str) -> bytes:
+    """Read what an option names."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
+
+
 @app.command("log")
 def log(
     directory: Annotated[Path, typer.Argument(help="The audit log, e.g. headrig-data/audit.")],
@@ -23,6 +31,14 @@ def log(
         typer.Option(
             "--key",
             help="File with a verifier key (.vkey); default: ../keys/audit.vkey beside the log.",
+            show_default=False,
+        ),
+    ] = None,
+    saved: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--saved",
+            help="A checkpoint kept elsewhere, to find a rollback of the whole directory; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -38,6 +54,7 @@ def log(
     for path in keys:
         if not path.exists():
             raise ConfigError(f"there is no key file {path}; name one with --key")
+    notes = [_read(path, "saved checkpoint") for path in saved or []]
     vkeys = [path.read_text(encoding="utf-8").strip() for path in keys]
     with Progress(
         TextColumn("verifying"),
@@ -52,7 +69,9 @@ def log(
         def step(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        report = verify_log(directory, vkeys=vkeys, progress=step, settle=lambda: time.sleep(0.05))
+        report = verify_log(
+            directory, vkeys=vkeys, saved=notes, progress=step, settle=lambda: time.sleep(0.05)
+        )
     if as_json:
         print(report.to_json().decode())
     else:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -158,6 +160,33 @@ def test_a_restart_remembers_what_it_acknowledged(headrig: Headrig) -> None:
         assert again["duplicate"] is True
         assert [one["index"] for one in again["receipts"]] == [one["index"] for one in first["receipts"]]
     assert found(headrig, "again") == Counter(["again-1"])
+
+
+def test_an_audit_log_put_back_to_an_older_state_stops_the_program(
+    programs: Callable[..., Headrig], tmp_path: Path
+) -> None:
+    """The cursors know better: exit code 3, a clear word, and no index is given out a second time."""
+    headrig = programs(QUICK, workers=1).start()
+    event = b'{"service":"r","event":"user.login","user":"u","message":"r-%d"}'
+    headrig.post(event % 0)
+    assert headrig.stop() == 0
+    shutil.copytree(headrig.data / "audit", tmp_path / "copy")
+    headrig.start()
+    headrig.post(event % 1)
+    assert headrig.stop() == 0
+    saved = (headrig.data / "audit" / "checkpoint").read_bytes()
+    (tmp_path / "saved").write_bytes(saved)
+    shutil.rmtree(headrig.data / "audit")
+    shutil.copytree(tmp_path / "copy", headrig.data / "audit")
+    headrig.start(wait=False)
+    assert headrig.process is not None
+    assert headrig.process.wait(20) == 3
+    assert "the log has 1 entries, but audit-cursors/archive remembers 2" in headrig.log()
+    head = (headrig.data / "audit" / "head").read_bytes()
+    assert head == (tmp_path / "copy" / "head").read_bytes()
+    log = headrig.data / "audit"
+    assert cli("verify", "log", log).returncode == 0
+    assert cli("verify", "log", log, "--saved", tmp_path / "saved").returncode == 3
 
 
 def test_equal_lines_before_and_after_a_restart_keep_apart(programs: Callable[..., Headrig]) -> None:

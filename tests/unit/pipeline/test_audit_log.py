@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
@@ -465,6 +466,32 @@ async def test_a_missing_or_older_checkpoint_is_published_again(opened: Opened, 
     log, _ = opened()
     assert public.read_bytes() == head
     await log.close()
+
+
+async def test_a_log_put_back_to_an_older_state_refuses_to_start(opened: Opened, tmp_path: Path) -> None:
+    """By itself it verifies; whoever remembers a larger one shows the rollback, and nothing is signed again."""
+    await prepared(opened)
+    shutil.copytree(tmp_path / "log", tmp_path / "copy")
+    log, _ = opened()
+    await log.append([entry(n) for n in range(6, 9)])
+    await log.close()
+    shutil.rmtree(tmp_path / "log")
+    shutil.copytree(tmp_path / "copy", tmp_path / "log")
+    before = files(tmp_path / "log")
+    with pytest.raises(ForkError, match="has 6 entries, but cursors/loki remembers 9") as caught:
+        opened(outside={"cursors/archive": 6, "cursors/loki": 9})
+    assert "indexes 6 to 8" in str(caught.value)
+    assert files(tmp_path / "log") == before
+    opened(outside={"cursors/archive": 6})
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Return what lies in a log, but for its lock."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != "LOCK"
+    }
 
 
 async def test_an_older_head_refuses_to_start(opened: Opened, tmp_path: Path) -> None:

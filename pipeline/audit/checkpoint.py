@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_SIZE = 2**63 - 1
+_CHAIN = "chain "
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,28 @@ class Checkpoint:
         origin: Name of the log.
         size: Number of entries.
         root: Root hash, 32 bytes.
+        chain: Chain digest of the frames of these entries, 32 bytes, or empty. Only ``head`` has it: what it
+            covers is known to whoever has the log's files, not to whoever has its entries.
     """
 
     origin: str
     size: int
     root: bytes
+    chain: bytes = b""
+
+    def public(self) -> Checkpoint:
+        """Return what is published."""
+        return Checkpoint(self.origin, self.size, self.root)
 
 
 def format_checkpoint(checkpoint: Checkpoint) -> str:
-    """Return the note text: origin, decimal size and base64 root, a line each."""
-    return f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
+    """Return the note text: origin, decimal size and base64 root, a line each; the chain is an extension."""
+    chain = f"{_CHAIN}{base64.b64encode(checkpoint.chain).decode()}\n" if checkpoint.chain else ""
+    return f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n{chain}"
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Read a note text; extension lines are allowed by the format and ignored."""
+    """Read a note text; extension lines of others are allowed by the format and ignored."""
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1]:
         raise NoteError("a checkpoint has at least three lines")
@@ -52,7 +61,13 @@ def parse_checkpoint(text: str) -> Checkpoint:
     root = decode_base64(encoded, "root")
     if len(root) != HASH_BYTES:
         raise NoteError(f"the root has {len(root)} bytes, not {HASH_BYTES}")
-    return Checkpoint(origin, size, root)
+    chains = [line.removeprefix(_CHAIN) for line in extensions if line.startswith(_CHAIN)]
+    if len(chains) > 1:
+        raise NoteError("two chain digests")
+    chain = decode_base64(chains[0], "chain digest") if chains else b""
+    if chains and len(chain) != HASH_BYTES:
+        raise NoteError(f"the chain digest has {len(chain)} bytes, not {HASH_BYTES}")
+    return Checkpoint(origin, size, root, chain)
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:

@@ -25,8 +25,11 @@ SEGMENT_VERSION = 1
 FRAME_MAGIC = b"\xffHF\x01"
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 
-_SEGMENT = struct.Struct("<8sIII32sQQQ32s")
-_FRAME = struct.Struct("<4sIIQIQ32s")
+MAX_INDEX = 2**63 - 1
+
+_SEGMENT = struct.Struct("<8sIII32sQQQ32s32s")
+_FRAME = struct.Struct("<4sIIQIQ32s32s")
+_LINK = struct.Struct("<QIQ32s")
 _ROW = struct.Struct("<16sI16s16s")
 FRAME_HEADER_BYTES = _FRAME.size
 ROW_BYTES = _ROW.size
@@ -49,6 +52,7 @@ class SegmentHeader:
         previous_first: ``first`` of the segment before; equal to ``first`` when there is none.
         previous_bytes: Length of the segment before.
         root: Root of the tree of the first ``first`` entries.
+        chain: Chain digest of their frames, as `link` makes it.
         peaks: The frontier of that tree, so that a start needs to read the newest segments only.
     """
 
@@ -57,14 +61,15 @@ class SegmentHeader:
     previous_first: int
     previous_bytes: int
     root: bytes
+    chain: bytes
     peaks: tuple[bytes, ...]
 
     def encode(self) -> bytes:
         """Return the header's bytes."""
         peaks = b"".join(self.peaks)
         size = _SEGMENT.size + len(peaks)
-        fields = (self.log_hash, self.first, self.previous_first, self.previous_bytes, self.root)
-        data = _SEGMENT.pack(SEGMENT_MAGIC, 0, SEGMENT_VERSION, size, *fields) + peaks
+        before = (self.log_hash, self.first, self.previous_first, self.previous_bytes, self.root, self.chain)
+        data = _SEGMENT.pack(SEGMENT_MAGIC, 0, SEGMENT_VERSION, size, *before) + peaks
         return data[:8] + crc32c(data[_SEGMENT_CHECKED:]).to_bytes(4, "little") + data[_SEGMENT_CHECKED:]
 
     @property
@@ -81,9 +86,8 @@ def parse_segment_header(data: bytes, file: str) -> SegmentHeader:
     """Read the header at the start of ``data``; raise `CorruptionError` naming ``file``."""
     if len(data) < _SEGMENT.size:
         raise CorruptionError(file, 0, f"{len(data)} bytes are too few for a segment header")
-    magic, crc, version, size, log_hash, first, previous_first, previous_bytes, root = _SEGMENT.unpack_from(
-        data
-    )
+    magic, crc, version, size, *before = _SEGMENT.unpack_from(data)
+    log_hash, first, previous_first, previous_bytes, root, chain = before
     if magic != SEGMENT_MAGIC:
         raise CorruptionError(file, 0, "not a segment of an audit log")
     if version != SEGMENT_VERSION:
@@ -92,7 +96,7 @@ def parse_segment_header(data: bytes, file: str) -> SegmentHeader:
     if size != expected or len(data) < size or crc32c(data[_SEGMENT_CHECKED:size]) != crc:
         raise CorruptionError(file, 8, "the checksum of the segment header is wrong")
     peaks = tuple(data[at : at + 32] for at in range(_SEGMENT.size, size, 32))
-    header = SegmentHeader(log_hash, first, previous_first, previous_bytes, root, peaks)
+    header = SegmentHeader(log_hash, first, previous_first, previous_bytes, root, chain, peaks)
     if header.frontier().root() != root:
         raise CorruptionError(file, 8, "the frontier in the segment header does not have the root beside it")
     return header
@@ -107,6 +111,7 @@ class Frame:
         count: Number of entries, at least 1.
         ts_ns: Time of the first entry; entry i has ``ts_ns + i``.
         root: Root of the tree once all its entries are in.
+        chain: Digest over the chain before it and all of it but the entries, which the root covers.
         rows: ``count`` rows of `ROW_BYTES`: bid, line, id, mac.
         entries: The entries, each after its length as two bytes, big-endian.
         start, end: Its place in the segment, bytes.
@@ -116,6 +121,7 @@ class Frame:
     count: int
     ts_ns: int
     root: bytes
+    chain: bytes
     rows: bytes
     entries: bytes
     start: int
@@ -125,10 +131,22 @@ class Frame:
         """Return the entries' bytes."""
         return split_entries(self.entries, self.count)
 
+    def link(self, before: bytes) -> bytes:
+        """Return what its chain digest must be."""
+        return link(before, self.first, self.count, self.ts_ns, self.root, self.rows)
+
 
 def log_hash(log_json: bytes) -> bytes:
-    """Return what binds segments to their log."""
+    """Return what binds segments to their log; the chain digest of a log without frames."""
     return sha256(log_json).digest()
+
+
+def link(before: bytes, first: int, count: int, ts_ns: int, root: bytes, rows: bytes) -> bytes:
+    """Return a frame's chain digest; ``before`` is that of the frame before it.
+
+    The signed root covers the entries. This covers what else a start relies on: ids, macs, batch ids, times.
+    """
+    return sha256(before + _LINK.pack(first, count, ts_ns, root) + rows).digest()
 
 
 def join_entries(leaves: Sequence[bytes]) -> bytes:
@@ -156,10 +174,10 @@ def split_entries(entries: bytes, count: int) -> list[bytes]:
     return leaves
 
 
-def encode_frame(first: int, count: int, ts_ns: int, root: bytes, body: bytes) -> bytes:
+def encode_frame(first: int, count: int, ts_ns: int, root: bytes, chain: bytes, body: bytes) -> bytes:
     """Return a frame; ``body`` is the rows followed by the entries."""
-    data = _FRAME.pack(FRAME_MAGIC, 0, len(body), first, count, ts_ns, root) + body
-    return b"".join((FRAME_MAGIC, crc32c(data[_CHECKED:]).to_bytes(4, "little"), data[_CHECKED:]))
+    data = b"".join((_FRAME.pack(FRAME_MAGIC, 0, len(body), first, count, ts_ns, root, chain)[8:], body))
+    return b"".join((FRAME_MAGIC, crc32c(data).to_bytes(4, "little"), data))
 
 
 def parse_frame(data: bytes, start: int, base: int = 0) -> Frame | None:
@@ -172,15 +190,16 @@ def parse_frame(data: bytes, start: int, base: int = 0) -> Frame | None:
     """
     if start + FRAME_HEADER_BYTES > len(data):
         return None
-    magic, crc, length, first, count, ts_ns, root = _FRAME.unpack_from(data, start)
+    magic, crc, length, first, count, ts_ns, root, chain = _FRAME.unpack_from(data, start)
     body = start + FRAME_HEADER_BYTES
     end = body + length
     if magic != FRAME_MAGIC or end > len(data) or crc32c(data[start + _CHECKED : end]) != crc:
         return None
     split = body + count * ROW_BYTES
-    if count < 1 or split + 2 * count > end:
+    if count < 1 or split + 2 * count > end or first + count > MAX_INDEX:
         return None
-    return Frame(first, count, ts_ns, root, data[body:split], data[split:end], base + start, base + end)
+    rows, entries = data[body:split], data[split:end]
+    return Frame(first, count, ts_ns, root, chain, rows, entries, base + start, base + end)
 
 
 def frame_length(header: bytes) -> int | None:

@@ -37,12 +37,13 @@ class Publisher:
         self._store = store
         self._signer = signer
         self._frontier = found.frontier.copy()
+        self._chain = found.chain
         self._reader = LogReader(store.directory)
         self.published = found.head
         public = dict(found.signed).get("checkpoint")
-        if found.head and found.head != public:
+        if found.head and found.head.public() != public:
             # The crash came between the two writes; the head is what counts.
-            self._store.write_checkpoint(sign_checkpoint(found.head, signer))
+            self._store.write_checkpoint(sign_checkpoint(found.head.public(), signer))
 
     def publish(self, target: Committed) -> Checkpoint:
         """Read back up to ``target``, sign it, and publish; blocking.
@@ -53,13 +54,12 @@ class Publisher:
         if self.published and self.published.size == target.size:
             return self.published
         self._read_back(target)
-        checkpoint = Checkpoint(self._store.origin, target.size, target.root)
+        checkpoint = Checkpoint(self._store.origin, target.size, target.root, target.chain)
         if self.published and self.published.size > target.size:
             raise ForkError(f"{self.published.size} entries are signed already; the log has {target.size}")
-        note = sign_checkpoint(checkpoint, self._signer)
-        self._store.write_head(note)
+        self._store.write_head(sign_checkpoint(checkpoint, self._signer))
         # A crash here leaves an older checkpoint than head; the next start publishes the head.
-        self._store.write_checkpoint(note)
+        self._store.write_checkpoint(sign_checkpoint(checkpoint.public(), self._signer))
         self.published = checkpoint
         return checkpoint
 
@@ -70,13 +70,14 @@ class Publisher:
                 if frame.first != frontier.size:
                     break
                 frontier.extend(leaf_hashes(frame.leaves()))
-                if frontier.root() != frame.root:
+                self._chain = frame.link(self._chain)
+                if (frontier.root(), self._chain) != (frame.root, frame.chain):
                     raise CorruptionError(
                         "wal", frame.start, f"the frame of index {frame.first} is not what was written"
                     )
                 if frontier.size >= target.size:
                     break
-        if frontier.size != target.size or frontier.root() != target.root:
+        if (frontier.size, frontier.root(), self._chain) != target:
             raise IntegrityError(
                 f"read back {frontier.size} entries where {target.size} were acknowledged, or others:"
                 " nothing is signed"

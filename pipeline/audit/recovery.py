@@ -27,15 +27,18 @@ class Recovered:
 
     Attributes:
         frontier: Right edge over all entries.
+        chain: Chain digest of all frames.
         index: The newest ids.
         floor_ns: The next frame's time must be above it.
         head: The last signed checkpoint, or None when nothing was ever signed.
         segment: The newest segment, or None when there is none.
         segment_first, segment_bytes: Its first index and its length.
         torn_bytes: Length of a tail that was set aside.
+        sealed: Head's chain digest was met and is right.
     """
 
     frontier: Frontier
+    chain: bytes
     index: ReceiptIndex
     floor_ns: int = 0
     head: Checkpoint | None = None
@@ -43,6 +46,7 @@ class Recovered:
     segment_first: int = 0
     segment_bytes: int = 0
     torn_bytes: int = 0
+    sealed: bool = False
     signed: list[tuple[str, Checkpoint]] = field(default_factory=list)
 
 
@@ -78,7 +82,7 @@ def recover(
         raise CorruptionError("head", 0, "missing, but the log has segments")
     unborn = segments.pop() if segments and _is_unborn(segments[-1]) else None
     _check_chain(store, segments, signed)
-    found = _scan(segments, signed, retain)
+    found = _scan(store, segments, signed, retain)
     found.head = signed[0][1] if signed else None
     found.signed = signed
     _check_signed_size(found)
@@ -103,6 +107,8 @@ def _read_signed(store: Store, verifiers: Sequence[Verifier]) -> list[tuple[str,
                 raise CorruptionError(name, 0, str(error)) from None
     if signed and signed[0][0] != "head":
         raise CorruptionError("head", 0, "missing, but there is a checkpoint")
+    if signed and not signed[0][1].chain:
+        raise CorruptionError("head", 0, "it has no chain digest: replaced by a checkpoint")
     if len(signed) == 2 and _conflict(signed[0][1], signed[1][1]):
         raise ForkError(
             "checkpoint is newer than head, or has another root at the same size: a rollback or a fork"
@@ -144,15 +150,21 @@ def _is_unborn(path: Path) -> bool:
     return False
 
 
-def _scan(segments: list[Path], signed: Sequence[tuple[str, Checkpoint]], retain: int) -> Recovered:
+def _scan(
+    store: Store, segments: list[Path], signed: Sequence[tuple[str, Checkpoint]], retain: int
+) -> Recovered:
     """Read the segments that hold the retained ids and everything since the oldest signed size."""
     newest = segment_first(segments[-1]) or 0 if segments else 0
     begin = max(0, min([newest - retain, *(checkpoint.size for _, checkpoint in signed)]))
     older = [path for path in segments if (segment_first(path) or 0) <= begin]
     needed = segments[max(0, len(older) - 1) :]
-    frontier = read_header(needed[0]).frontier() if needed else Frontier()
-    found = Recovered(frontier, ReceiptIndex(retain, frontier.size))
+    header = read_header(needed[0]) if needed else None
+    frontier, chain = (header.frontier(), header.chain) if header else (Frontier(), store.log_hash)
+    if not frontier.size and chain != store.log_hash:
+        raise CorruptionError(relative(needed[0]), 0, "the chain digest of a log without entries is wrong")
+    found = Recovered(frontier, chain, ReceiptIndex(retain, frontier.size))
     _check_roots(found, signed, [(frontier.size, frontier.root())])
+    _check_chains(found, signed)
     for path in needed:
         _scan_segment(found, path, signed, last=path == segments[-1])
     return found
@@ -162,7 +174,8 @@ def _scan_segment(
     found: Recovered, path: Path, signed: Sequence[tuple[str, Checkpoint]], *, last: bool
 ) -> None:
     header = read_header(path)
-    if header.first != found.frontier.size or header.root != found.frontier.root():
+    here = (found.frontier.size, found.frontier.root(), found.chain)
+    if (header.first, header.root, header.chain) != here:
         raise CorruptionError(
             relative(path),
             0,
@@ -179,6 +192,8 @@ def _scan_segment(
             found.index.restore(rows[place * ROW_BYTES : (place + 1) * ROW_BYTES], digest)
         found.floor_ns = frame.ts_ns + frame.count
         found.segment_bytes = frame.end
+        found.chain = frame.chain
+        _check_chains(found, signed)
     if frame and frame.root != found.frontier.root():
         raise CorruptionError(
             relative(path), frame.start, f"the root after index {found.frontier.size - 1} is wrong"
@@ -197,6 +212,12 @@ def _check_frame(found: Recovered, path: Path, frame: Frame) -> list[bytes]:
     if frame.ts_ns <= found.floor_ns:
         raise CorruptionError(
             relative(path), frame.start, f"the time of index {frame.first} is not after the last"
+        )
+    if frame.chain != frame.link(found.chain):
+        raise CorruptionError(
+            relative(path),
+            frame.start,
+            f"ids, time or place of the entries from index {frame.first} were changed",
         )
     try:
         return leaf_hashes(frame.leaves())
@@ -239,6 +260,19 @@ def _check_outside(size: int, outside: Mapping[str, int]) -> None:
             )
 
 
+def _check_chains(found: Recovered, signed: Sequence[tuple[str, Checkpoint]]) -> None:
+    """Compare at the signed size, which is always the end of a frame."""
+    for name, checkpoint in signed:
+        if checkpoint.chain and checkpoint.size == found.frontier.size:
+            if checkpoint.chain != found.chain:
+                where = relative(found.segment) if found.segment else "wal/"
+                raise ForkError(
+                    f"{where}: ids or times of the first {checkpoint.size} entries are not those that {name}"
+                    " was signed for"
+                )
+            found.sealed = True
+
+
 def _check_signed_size(found: Recovered) -> None:
     size = found.frontier.size
     if found.head and found.head.size > size:
@@ -247,3 +281,5 @@ def _check_signed_size(found: Recovered) -> None:
             f"{where}: head is signed for {found.head.size} entries;"
             f" indexes {size} to {found.head.size - 1} are missing"
         )
+    if found.head and not found.sealed:
+        raise ForkError(f"no frame ends at the {found.head.size} entries that head is signed for")

@@ -22,6 +22,7 @@ from pipeline.audit.frame import (
     SegmentHeader,
     encode_frame,
     join_entries,
+    link,
     split_entries,
 )
 from pipeline.audit.leaf import blob_name, blob_of
@@ -52,10 +53,11 @@ Done = Callable[[bytes, IntegrityError | None], None]
 
 
 class Committed(NamedTuple):
-    """What is durable: a size and the root at that size."""
+    """What is durable: a size, and the root and the chain digest at that size."""
 
     size: int
     root: bytes
+    chain: bytes
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class AuditLog:
         clock: Callable[[], int],
     ) -> None:
         self.store = store
-        self.committed = self._formed = Committed(found.frontier.size, found.frontier.root())
+        self.committed = self._formed = Committed(found.frontier.size, found.frontier.root(), found.chain)
         self.failure: IntegrityError | None = None
         self._frontier = found.frontier
         self._index = found.index
@@ -188,8 +190,10 @@ class AuditLog:
             self._frontier.extend(hashes)
             ts_ns = max(self._clock(), self._floor_ns + 1)
             self._floor_ns = ts_ns + len(hashes)
-            self._formed = Committed(self._frontier.size, self._frontier.root())
-            job.frame = encode_frame(first, len(hashes), ts_ns, self._formed.root, body)
+            root = self._frontier.root()
+            chain = link(self._formed.chain, first, len(hashes), ts_ns, root, b"".join(rows))
+            self._formed = Committed(self._frontier.size, root, chain)
+            job.frame = encode_frame(first, len(hashes), ts_ns, root, chain, body)
             self._segment_bytes += len(job.frame)
         return job
 
@@ -241,6 +245,7 @@ class AuditLog:
             previous_first=self._segment_first,
             previous_bytes=self._segment_bytes,
             root=frontier.root(),
+            chain=self._formed.chain,
             peaks=tuple(frontier.peaks),
         ).encode()
         self._segment_first, self._segment_bytes = frontier.size, len(header)

@@ -64,7 +64,7 @@ def open_log(
             writer.resume(found.segment, found.segment_bytes)
         publisher = Publisher(store, signer, found)
         # Only now is what was recovered durable, and only what is durable may be signed.
-        publisher.publish(Committed(found.frontier.size, found.frontier.root()))
+        publisher.publish(Committed(found.frontier.size, found.frontier.root(), found.chain))
     except BaseException:
         writer.close()
         store.close()

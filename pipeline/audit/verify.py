@@ -62,6 +62,11 @@ def verify_log(
     return report
 
 
+def _agree(head: bytes | None, checkpoint: bytes | None) -> bool:
+    """Say whether the two notes have the same origin, size and root."""
+    return (head or b"").split(b"\n")[:3] == (checkpoint or b"").split(b"\n")[:3]
+
+
 @dataclass(slots=True)
 class _Signed:
     """The signed notes, by name."""
@@ -75,7 +80,7 @@ class _Signed:
         """Open head, checkpoint and what was saved; a writer replaces the first two one after the other."""
         notes = {name: read_file(directory / name) for name in ("head", "checkpoint")}
         for _ in range(SETTLE_READS):
-            if notes["head"] == notes["checkpoint"]:
+            if _agree(notes["head"], notes["checkpoint"]):
                 break
             settle()
             notes = {name: read_file(directory / name) for name in ("head", "checkpoint")}
@@ -93,7 +98,11 @@ class _Signed:
             )
             return
         try:
-            self.checkpoints[name] = open_checkpoint(note, self.verifiers, self.origin)
+            self.checkpoints[name] = checkpoint = open_checkpoint(note, self.verifiers, self.origin)
+            if name == "head" and not checkpoint.chain:
+                self.report.add(
+                    Finding(Kind.TAMPERED, name, "has no chain digest: a checkpoint was put in its place")
+                )
         except UnknownKeyError as error:
             self.report.add(Finding(Kind.UNKNOWN, name, str(error)))
         except NoteError as error:
@@ -128,6 +137,7 @@ class _Signed:
         """Compare what is signed with what was read."""
         report, size = self.report, walk.frontier.size
         report.entries, report.signed = size, max((c.size for c in self.checkpoints.values()), default=0)
+        self._compare_chains(walk)
         if walk.broken:
             return
         holding = [c.size for c in self.checkpoints.values() if walk.roots.get(c.size) == c.root]
@@ -145,6 +155,13 @@ class _Signed:
             elif checkpoint.size not in holding:  # else two signatures differ, which is reported already
                 report.add(walk.altered(name, checkpoint.size, good))
                 return
+
+    def _compare_chains(self, walk: Walk) -> None:
+        """Compare what is signed beside the entries, where the entries themselves are right."""
+        for name, checkpoint in self.checkpoints.items():
+            held = walk.roots.get(checkpoint.size) == checkpoint.root
+            if checkpoint.chain and held and walk.chains.get(checkpoint.size) != checkpoint.chain:
+                self.report.add(walk.reframed(name, checkpoint.size))
 
 
 def _silent(_done: int, _size: int) -> None:

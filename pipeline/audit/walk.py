@@ -29,7 +29,8 @@ class Walk:
     """Reads the segments in order and hashes every entry.
 
     ``broken`` means that a part was unreadable, so that roots after it cannot be known; checksums and order
-    of what follows are still checked.
+    of what follows are still checked. ``chain`` is the chain digest so far, None behind such a part. ``roots``
+    has the root at each size that was signed, ``chains`` the chain digest at those that end a frame.
     """
 
     directory: Path
@@ -38,6 +39,8 @@ class Walk:
     checkpoints: dict[str, Checkpoint]
     frontier: Frontier = field(default_factory=Frontier)
     roots: dict[int, bytes] = field(default_factory=dict)
+    chains: dict[int, bytes] = field(default_factory=dict)
+    chain: bytes | None = None
     expected: int = 0
     last_ns: int = 0
     broken: bool = False
@@ -49,6 +52,7 @@ class Walk:
         """Read everything."""
         self.segments = list_segments(self.directory)
         self.roots[0] = self.frontier.root()
+        self.chain = self.chains[0] = self.log_hash
         sizes = sorted({checkpoint.size for checkpoint in self.checkpoints.values()})
         total = sum(path.stat().st_size for path in self.segments)
         done = 0
@@ -101,6 +105,10 @@ class Walk:
             self._missing_between(name, 0, header.first)
         elif not self.broken and header.root != self.frontier.root():
             self._damage(name, 0, f"the root before index {header.first} is not that of the segments before")
+        elif self.chain not in (None, header.chain):
+            self._damage(
+                name, 0, f"the chain digest before index {header.first} is not that of the segments before"
+            )
         elif (header.previous_first, header.previous_bytes) != self._before:
             self._damage(name, 0, "the segment before it is not the one that was there when it was made")
 
@@ -133,8 +141,20 @@ class Walk:
                 span = f"indexes {frame.first} to {frame.first + frame.count - 1}"
                 when = window(frame.ts_ns, frame.ts_ns + frame.count - 1)
                 self._damage(name, frame.start, f"an entry among {span}{when} was changed")
+        self._link(name, frame)
         self.expected = frame.first + frame.count
         self.last_ns = frame.ts_ns + frame.count
+
+    def _link(self, name: str, frame: Frame) -> None:
+        """Check what the root does not cover; go on from what the frame says, so that one edit is one finding."""
+        if self.chain is not None and frame.link(self.chain) != frame.chain:
+            span = f"indexes {frame.first} to {frame.first + frame.count - 1}"
+            message = f"ids, macs, batch ids or time of {span} were changed"
+            self.report.add(Finding(Kind.TAMPERED, name, message, frame.start, frame.first))
+        self.chain = frame.chain
+        size = frame.first + frame.count
+        if any(size == checkpoint.size for checkpoint in self.checkpoints.values()):
+            self.chains[size] = frame.chain
 
     def _blobs(self, name: str, frame: Frame, leaves: Iterable[bytes]) -> None:
         for index, leaf in enumerate(leaves, frame.first):
@@ -155,6 +175,7 @@ class Walk:
 
     def _damage(self, name: str, offset: int, message: str) -> None:
         self.broken = True
+        self.chain = None
         self.report.add(Finding(Kind.TAMPERED, name, message, offset, self.expected))
 
     def _gap(self, name: str, offset: int, following: Frame) -> None:
@@ -204,25 +225,38 @@ class Walk:
             return Finding(Kind.FORKED, self.end[0], f"{message}: rolled back to {have}", self.end[1], have)
         return Finding(Kind.TAMPERED, self.end[0], message, self.end[1], have)
 
-    def altered(self, name: str, size: int, good: int) -> Finding:
-        """Say that entries were changed by someone who made all checksums fit again."""
-        files = [
-            path
-            for path, following in zip(self.segments, [*self.segments[1:], None], strict=True)
-            if (segment_first(path) or 0) < size
-            and (following is None or (segment_first(following) or 0) > good)
-        ]
-        span = relative(files[0]) if files else "wal/"
-        if len(files) > 1:
-            span += f" to {relative(files[-1])}"
+    def reframed(self, name: str, size: int) -> Finding:
+        """Say that what goes with the entries was changed by someone who made all checksums fit again."""
         return Finding(
             Kind.TAMPERED,
-            span,
+            self._span(0, size),
+            f"indexes 0 to {size - 1} have other ids, macs, batch ids or times than {name} was signed for,"
+            " though their checksums fit: changed by someone who recomputed them",
+            0,
+            0,
+        )
+
+    def altered(self, name: str, size: int, good: int) -> Finding:
+        """Say that entries were changed by someone who made all checksums fit again."""
+        return Finding(
+            Kind.TAMPERED,
+            self._span(good, size),
             f"indexes {good} to {size - 1} are not what {name} was signed for, though their checksums fit:"
             " changed by someone who recomputed them",
             0,
             good,
         )
+
+    def _span(self, start: int, stop: int) -> str:
+        """Name the segments that hold these indexes."""
+        files = [
+            path
+            for path, following in zip(self.segments, [*self.segments[1:], None], strict=True)
+            if (segment_first(path) or 0) < stop
+            and (following is None or (segment_first(following) or 0) > start)
+        ]
+        span = relative(files[0]) if files else "wal/"
+        return f"{span} to {relative(files[-1])}" if len(files) > 1 else span
 
 
 def read_file(path: Path) -> bytes | None:

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.audit.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
+from pipeline.audit.checkpoint import (
+    Checkpoint,
+    format_checkpoint,
+    open_checkpoint,
+    parse_checkpoint,
+    sign_checkpoint,
+)
 from pipeline.audit.frame import join_entries
 from pipeline.audit.note import NoteError, Signer, UnknownKeyError, Verifier, open_note, sign_note
 from pipeline.audit.tlog import (
@@ -48,6 +54,20 @@ def test_keys_have_gos_form() -> None:
     )
     assert Signer.parse(VECTORS["skey"] + "\n").vkey == VECTORS["vkey"]
     assert Verifier.parse(VECTORS["vkey"]).id.hex() == VECTORS["key_id"]
+
+
+def test_a_chain_digest_is_an_extension_line_that_only_head_has() -> None:
+    """It comes back, what is published is without it, and a malformed or a second one is refused."""
+    origin = "audit.example.com/chain"
+    head = Checkpoint(origin, 5, bytes(32), b"c" * 32)
+    assert parse_checkpoint(format_checkpoint(head)) == head
+    assert format_checkpoint(head).startswith(format_checkpoint(head.public()))
+    assert parse_checkpoint(format_checkpoint(head.public())).chain == b""
+    assert parse_checkpoint(f"{format_checkpoint(head)}another extension\n") == head
+    line = format_checkpoint(head).splitlines(keepends=True)[-1]
+    for wrong in ("chain \n", "chain AAAA\n", f"{line}{line}"):
+        with pytest.raises(NoteError):
+            parse_checkpoint(format_checkpoint(head.public()) + wrong)
 
 
 def test_hashes_and_roots_are_golden() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.audit.frame import (
     FRAME_HEADER_BYTES,
+    MAX_INDEX,
     ROW_BYTES,
     SegmentHeader,
     crc32c,
@@ -16,6 +17,7 @@ from pipeline.audit.frame import (
     find_frame,
     frame_length,
     join_entries,
+    link,
     parse_frame,
     parse_segment_header,
     split_entries,
@@ -28,7 +30,7 @@ LEAVES = st.lists(st.binary(max_size=300), min_size=1, max_size=9)
 def make(first: int, leaves: list[bytes]) -> bytes:
     """Make a frame of these leaves."""
     return encode_frame(
-        first, len(leaves), 77, b"r" * 32, bytes(len(leaves) * ROW_BYTES) + join_entries(leaves)
+        first, len(leaves), 77, b"r" * 32, b"c" * 32, bytes(len(leaves) * ROW_BYTES) + join_entries(leaves)
     )
 
 
@@ -36,7 +38,7 @@ def header(size: int) -> SegmentHeader:
     """Make the header of a segment that starts at ``size``."""
     frontier = Frontier()
     frontier.extend(leaf_hashes([n.to_bytes(4, "big") for n in range(size)]))
-    return SegmentHeader(b"h" * 32, size, 3, 99, frontier.root(), tuple(frontier.peaks))
+    return SegmentHeader(b"h" * 32, size, 3, 99, frontier.root(), b"c" * 32, tuple(frontier.peaks))
 
 
 def test_the_checksum_is_castagnolis() -> None:
@@ -51,10 +53,26 @@ def test_a_frame_comes_back(first: int, leaves: list[bytes], before: bytes) -> N
     data = before + make(first, leaves) + b"tail"
     frame = parse_frame(data, len(before), 1_000)
     assert frame is not None
-    assert (frame.first, frame.count, frame.ts_ns, frame.root) == (first, len(leaves), 77, b"r" * 32)
+    assert (frame.first, frame.count, frame.ts_ns) == (first, len(leaves), 77)
+    assert (frame.root, frame.chain) == (b"r" * 32, b"c" * 32)
     assert frame.leaves() == leaves
     assert (frame.start, frame.end) == (1_000 + len(before), 1_000 + len(data) - 4)
     assert frame_length(data[len(before) :][:FRAME_HEADER_BYTES]) == frame.end - frame.start
+
+
+def test_a_frame_beyond_the_largest_index_is_none() -> None:
+    """A checkpoint's size has 63 bits, so nothing else has to care for larger ones."""
+    assert parse_frame(make(MAX_INDEX - 1, [b"x"]), 0) is not None
+    assert parse_frame(make(MAX_INDEX, [b"x"]), 0) is None
+    assert parse_frame(make(2**64 - 1, [b"x"]), 0) is None
+
+
+def test_the_chain_digest_covers_all_but_the_entries() -> None:
+    """Any of them changed, or another chain before, is another digest."""
+    fields = (b"a" * 32, 5, 2, 77, b"r" * 32, bytes(2 * ROW_BYTES))
+    others = (b"b" * 32, 6, 3, 78, b"s" * 32, b"\1" + bytes(2 * ROW_BYTES - 1))
+    digests = {link(*fields[:n], others[n], *fields[n + 1 :]) for n in range(6)} | {link(*fields)}
+    assert len(digests) == 7
 
 
 @given(LEAVES, st.data())
@@ -119,6 +137,6 @@ def test_a_changed_or_cut_segment_header_is_refused(size: int, data: st.DataObje
 def test_a_header_whose_frontier_has_another_root_is_refused() -> None:
     """Right checksum, wrong tree."""
     good = header(5)
-    forged = SegmentHeader(good.log_hash, 5, 3, 99, b"x" * 32, good.peaks)
+    forged = SegmentHeader(good.log_hash, 5, 3, 99, b"x" * 32, good.chain, good.peaks)
     with pytest.raises(CorruptionError, match="frontier"):
         parse_segment_header(forged.encode(), "wal/x")

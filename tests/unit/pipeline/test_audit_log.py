@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,7 +24,7 @@ from headrig import (
 
 from pipeline import durable
 from pipeline.audit.entry import Entry, LogReceipt
-from pipeline.audit.frame import encode_frame, join_entries
+from pipeline.audit.frame import encode_frame, join_entries, link
 from pipeline.audit.leaf import blob_name
 from pipeline.audit.note import Signer
 from pipeline.audit.publisher import Publisher
@@ -236,7 +237,7 @@ async def test_segments_roll_and_a_restart_goes_on(opened: Opened, tmp_path: Pat
             size += 1
         publisher.publish(log.committed)
         await log.close()
-    assert len(list_segments(tmp_path / "log")) == 5
+    assert len(list_segments(tmp_path / "log")) == 7
     assert [leaf.index for leaf in read_log(tmp_path / "log", 3)] == list(range(3, 20))
     assert verify_log(tmp_path / "log", vkeys=[SIGNER.vkey]).exit_code == 0
 
@@ -461,10 +462,11 @@ async def test_a_missing_file_refuses_to_start(opened: Opened, tmp_path: Path, n
 async def test_a_missing_or_older_checkpoint_is_published_again(opened: Opened, tmp_path: Path) -> None:
     """The crash came between head and checkpoint; head is what counts."""
     await prepared(opened)
-    public, head = tmp_path / "log" / "checkpoint", (tmp_path / "log" / "head").read_bytes()
+    public = tmp_path / "log" / "checkpoint"
+    published = public.read_bytes()
     public.unlink()
     log, _ = opened()
-    assert public.read_bytes() == head
+    assert public.read_bytes() == published
     await log.close()
 
 
@@ -494,6 +496,28 @@ def files(directory: Path) -> dict[str, bytes]:
     }
 
 
+async def test_a_changed_row_or_time_refuses_to_start(opened: Opened, tmp_path: Path) -> None:
+    """An id that somebody planted would make a later event look like a repeat; the place is named."""
+    log, publisher = opened()
+    await log.append([entry(0), entry(1)])
+    publisher.publish(log.committed)
+    await log.close()
+    (path,) = list_segments(tmp_path / "log")
+    whole = path.read_bytes()
+    (frame,) = read_frames(path, read_header(path).length)
+    for planted in (
+        replace(frame, rows=frame.rows[:20] + b"e" * 16 + frame.rows[36:]),
+        replace(frame, ts_ns=frame.ts_ns + 31 * 365 * 86_400 * 10**9),
+    ):
+        chain = planted.link(log.store.log_hash)
+        for said, error in ((frame.chain, CorruptionError), (chain, ForkError)):
+            body = planted.rows + planted.entries
+            forged = encode_frame(0, 2, planted.ts_ns, frame.root, said, body)
+            path.write_bytes(whole[: frame.start] + forged)
+            with pytest.raises(error, match=f"wal/{path.name}.*ids"):
+                opened()
+
+
 async def test_an_older_head_refuses_to_start(opened: Opened, tmp_path: Path) -> None:
     """The checkpoint that others saw is newer: a rollback."""
     await prepared(opened, publish=False)
@@ -514,7 +538,9 @@ async def test_an_edited_entry_with_fixed_checksums_refuses_to_start(opened: Ope
     (path,) = list_segments(tmp_path / "log")
     (frame,) = read_frames(path, read_header(path).length)
     leaf = frame.leaves()[0].replace(b"text", b"TEXT")
-    forged = encode_frame(0, 1, frame.ts_ns, leaf_hash(leaf), frame.rows + join_entries([leaf]))
+    root = leaf_hash(leaf)
+    chain = link(log.store.log_hash, 0, 1, frame.ts_ns, root, frame.rows)
+    forged = encode_frame(0, 1, frame.ts_ns, root, chain, frame.rows + join_entries([leaf]))
     path.write_bytes(path.read_bytes()[: frame.start] + forged)
     with pytest.raises(ForkError, match="not those that head was signed for"):
         opened()

@@ -5,14 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from headrig import CorruptionError, ForkError
 
 from pipeline.audit.checkpoint import Checkpoint, sign_checkpoint
 from pipeline.audit.entry import Entry
-from pipeline.audit.frame import Frame, SegmentHeader, encode_frame, join_entries, parse_segment_header
+from pipeline.audit.frame import (
+    FRAME_HEADER_BYTES,
+    Frame,
+    SegmentHeader,
+    crc32c,
+    encode_frame,
+    join_entries,
+    link,
+    log_hash,
+    parse_segment_header,
+)
 from pipeline.audit.leaf import blob_name
 from pipeline.audit.note import Signer
 from pipeline.audit.report import Finding, Kind, Report
@@ -20,9 +32,6 @@ from pipeline.audit.segments import list_segments, read_frames, read_header
 from pipeline.audit.server import open_log
 from pipeline.audit.tlog import Frontier, leaf_hashes, root_of
 from pipeline.audit.verify import verify_log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIGNER = Signer("audit.example.com/verify", bytes(32))
 BLOB = b"x" * 70_000
@@ -178,35 +187,34 @@ def test_two_swapped_segments_are_found(log: Path) -> None:
     assert verify(log).exit_code == 1
 
 
-def rewrite(path: Path, change: Callable[[list[Frame]], list[tuple[Frame, list[bytes]]]]) -> None:
-    """Write a segment again with changed frames, all checksums and roots made to fit."""
-    header = read_header(path)
-    frontier = header.frontier()
-    out = [header.encode()]
-    for frame, leaves in change(list(read_frames(path, header.length))):
-        first = frontier.size
-        frontier.extend(leaf_hashes(leaves))
-        body = frame.rows + join_entries(leaves)
-        out.append(encode_frame(first, frame.count, frame.ts_ns, frontier.root(), body))
-    path.write_bytes(b"".join(out))
+Change = Callable[[Frame], Frame]
 
 
-def chain_again(log: Path) -> None:
-    """Make the headers of all segments fit what lies before them: the work of a careful attacker."""
+def forge(log: Path, change: Change, *, only: Path | None = None) -> None:
+    """Change frames and make all checksums, roots, chains and headers fit: a careful attacker without the key."""
     frontier, before = Frontier(), (0, 0)
+    chain = log_hash((log / "log.json").read_bytes())
     for path in list_segments(log):
         old = parse_segment_header(path.read_bytes(), path.name)
         frames = list(read_frames(path, old.length))
-        header = SegmentHeader(old.log_hash, frontier.size, *before, frontier.root(), tuple(frontier.peaks))
+        header = SegmentHeader(
+            old.log_hash, frontier.size, *before, frontier.root(), chain, tuple(frontier.peaks)
+        )
         out = [header.encode()]
-        for frame in frames:
-            first = frontier.size
+        for was in frames:
+            frame = change(was) if only in (None, path) else was
             frontier.extend(leaf_hashes(frame.leaves()))
-            out.append(
-                encode_frame(first, frame.count, frame.ts_ns, frontier.root(), frame.rows + frame.entries)
-            )
+            root = frontier.root()
+            chain = link(chain, frame.first, frame.count, frame.ts_ns, root, frame.rows)
+            body = frame.rows + frame.entries
+            out.append(encode_frame(frame.first, frame.count, frame.ts_ns, root, chain, body))
         path.write_bytes(b"".join(out))
         before = (header.first, path.stat().st_size)
+
+
+def shout(frame: Frame) -> Frame:
+    """Edit the entries."""
+    return replace(frame, entries=frame.entries.replace(b"some", b"SOME"))
 
 
 def test_an_edit_with_a_right_checksum_is_named_with_its_frame(log: Path) -> None:
@@ -216,7 +224,8 @@ def test_an_edit_with_a_right_checksum_is_named_with_its_frame(log: Path) -> Non
     frames = read_frames(path, read_header(path).length)
     target = next(frame for frame in frames if b"some" in frame.entries)
     leaf = target.leaves()[0].replace(b"some", b"SOME")
-    forged = encode_frame(target.first, 1, target.ts_ns, target.root, target.rows + join_entries([leaf]))
+    body = target.rows + join_entries([leaf])
+    forged = encode_frame(target.first, 1, target.ts_ns, target.root, target.chain, body)
     path.write_bytes(data[: target.start] + forged + data[target.end :])
     report = verify(log)
     assert report.exit_code == 1
@@ -228,23 +237,86 @@ def test_an_edit_with_a_right_checksum_is_named_with_its_frame(log: Path) -> Non
 def test_an_edit_with_everything_recomputed_fails_against_the_signature(log: Path) -> None:
     """All checksums, roots and headers fit: the signed checkpoint does not."""
     path = list_segments(log)[0]
-    rewrite(
-        path, lambda frames: [(f, [leaf.replace(b"some", b"SOME") for leaf in f.leaves()]) for f in frames]
-    )
-    chain_again(log)
+    forge(log, shout, only=path)
     report = verify(log)
     assert report.exit_code == 1
     assert "changed by someone who recomputed them" in report.lines[0]
     assert f"wal/{path.name} to wal/{list_segments(log)[-1].name}" in report.lines[0]
 
 
+FIELDS = {"batch id": 0, "line": 16, "event id": 20, "mac": 36}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("segment", [0, 1, -1])
+def test_an_edited_row_with_a_right_checksum_is_named(log: Path, name: str, segment: int) -> None:
+    """What a start relies on is chained from frame to frame, and the last link is signed."""
+    path = list_segments(log)[segment]
+    data = bytearray(path.read_bytes())
+    frame = next(iter(read_frames(path, read_header(path).length)))
+    data[frame.start + FRAME_HEADER_BYTES + FIELDS[name]] ^= 1
+    data[frame.start + 4 : frame.start + 8] = crc32c(bytes(data[frame.start + 8 : frame.end])).to_bytes(
+        4, "little"
+    )
+    path.write_bytes(data)
+    report = verify(log)
+    assert report.exit_code == 1
+    assert [(f.file, f.offset, f.index) for f in report.findings] == [
+        (f"wal/{path.name}", frame.start, frame.first)
+    ]
+
+
+EDITS: dict[str, Change] = {
+    "row": lambda frame: replace(frame, rows=frame.rows[:-1] + b"X"),
+    "time back": lambda frame: replace(frame, ts_ns=frame.ts_ns - 500),
+    "time ahead": lambda frame: replace(frame, ts_ns=frame.ts_ns + 31 * 365 * 86_400 * 10**9),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_rows_and_times_with_everything_recomputed_fail_against_the_signature(log: Path, name: str) -> None:
+    """The root is right, since no entry was touched; the signed chain digest is not. Nor does it start."""
+    forge(log, EDITS[name])
+    report = verify(log)
+    assert report.exit_code == 1
+    assert (
+        "indexes 0 to 11 have other ids, macs, batch ids or times than head was signed for" in report.lines[0]
+    )
+    with pytest.raises(ForkError, match="ids or times of the first 12 entries"):
+        asyncio.run(grow(log, 12, 13))
+
+
+def test_frames_that_were_joined_are_found(log: Path) -> None:
+    """The same entries in other frames: no frame ends where the signature says."""
+    path = list_segments(log)[-1]
+    data, frames = path.read_bytes(), list(read_frames(path, read_header(path).length))
+    asyncio.run(grow(log, 12, 13, publish=False))
+    *_, last, extra = read_frames(path, read_header(path).length)
+    before = frames[-2].chain if len(frames) > 1 else read_header(path).chain
+    rows = last.rows + extra.rows
+    chain = link(before, last.first, 2, last.ts_ns, extra.root, rows)
+    body = rows + last.entries + extra.entries
+    joined = encode_frame(last.first, 2, last.ts_ns, extra.root, chain, body)
+    path.write_bytes(data[: last.start] + joined)
+    assert verify(log).exit_code == 1
+    with pytest.raises(ForkError, match="no frame ends at the 12 entries"):
+        asyncio.run(grow(log, 13, 14))
+
+
+def test_a_checkpoint_in_the_place_of_head_is_found(log: Path) -> None:
+    """It is signed, of the same size and root, and would switch the chain off."""
+    shutil.copy(log / "checkpoint", log / "head")
+    report = verify(log)
+    assert report.exit_code == 1
+    assert report.findings[0].file == "head"
+    with pytest.raises(CorruptionError, match="no chain digest"):
+        asyncio.run(grow(log, 12, 13))
+
+
 def test_saved_checkpoints_narrow_the_place_down(log: Path, pristine: tuple[Path, Path]) -> None:
     """A checkpoint that still holds shows that what it covers was not touched."""
     path = list_segments(log)[-1]
-    rewrite(
-        path, lambda frames: [(f, [leaf.replace(b"some", b"SOME") for leaf in f.leaves()]) for f in frames]
-    )
-    chain_again(log)
+    forge(log, shout, only=path)
     report = verify(log, saved=[(pristine[1] / "head").read_bytes()])
     assert report.exit_code == 1
     assert "indexes 8 to 11 are not what" in report.lines[0]

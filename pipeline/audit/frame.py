@@ -193,10 +193,10 @@ def parse_frame(data: bytes, start: int, base: int = 0) -> Frame | None:
     magic, crc, length, first, count, ts_ns, root, chain = _FRAME.unpack_from(data, start)
     body = start + FRAME_HEADER_BYTES
     end = body + length
-    if magic != FRAME_MAGIC or end > len(data) or crc32c(data[start + _CHECKED : end]) != crc:
-        return None
     split = body + count * ROW_BYTES
-    if count < 1 or split + 2 * count > end or first + count > MAX_INDEX:
+    if magic != FRAME_MAGIC or end > len(data) or count < 1 or split + 2 * count > end:
+        return None
+    if first + count > MAX_INDEX or crc32c(data[start + _CHECKED : end]) != crc:
         return None
     rows, entries = data[body:split], data[split:end]
     return Frame(first, count, ts_ns, root, chain, rows, entries, base + start, base + end)

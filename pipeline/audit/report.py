@@ -53,6 +53,7 @@ class Report:
         origin: Name of the log.
         entries: Entries read.
         signed: Size of the newest checkpoint that verifies.
+        keys: Name and key id of each key that was trusted.
         findings: What does not hold; at most 1,000, then counted in `more`.
         lines: All of it as sentences.
     """
@@ -60,6 +61,7 @@ class Report:
     origin: str = ""
     entries: int = 0
     signed: int = 0
+    keys: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
     lines: list[str] = field(default_factory=list)
@@ -100,6 +102,7 @@ class Report:
                 "origin": self.origin,
                 "entries": self.entries,
                 "signed": self.signed,
+                "keys": self.keys,
                 "findings": [
                     {
                         "kind": f.kind.name.lower(),

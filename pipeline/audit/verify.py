@@ -6,6 +6,7 @@ on the signed checkpoint, which nobody without the key can make fit another hist
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.audit.note import NoteError, UnknownKeyError, Verifier
 from pipeline.audit.report import Finding, Kind, Report
 from pipeline.audit.segments import list_segments
 from pipeline.audit.store import read_log_json
-from pipeline.audit.walk import SETTLE_READS, Progress, Walk, read_file
+from pipeline.audit.walk import SETTLE_READS, Progress, Walk, check_regular, kind_of, read_file, reason
 
 
 def verify_log(
@@ -40,26 +41,54 @@ def verify_log(
     """
     report = Report()
     try:
+        _verify(report, directory, vkeys, saved, progress or _silent, settle)
+    except OSError as error:
+        place = Path(error.filename or ".")
+        name = str(place.relative_to(directory)) if place.is_relative_to(directory) else "."
+        report.add(Finding(kind_of(error), name, f"cannot be read: {reason(error)}"))
+    report.conclude()
+    return report
+
+
+def _verify(
+    report: Report,
+    directory: Path,
+    vkeys: Sequence[str],
+    saved: Sequence[bytes],
+    progress: Progress,
+    settle: Callable[[], None],
+) -> None:
+    try:
         verifiers = [Verifier.parse(vkey) for vkey in vkeys]
+        report.keys = [f"{verifier.name}+{verifier.id.hex()}" for verifier in verifiers]
+        check_regular(directory / "log.json")
         origin, described = read_log_json(directory)
     except FileNotFoundError:
-        missing = Kind.TAMPERED if list_segments(directory) else Kind.UNKNOWN
+        missing = Kind.TAMPERED if _has_log(directory) else Kind.UNKNOWN
         report.add(Finding(missing, "log.json", "is missing"))
-        return report
+        return
     except CorruptionError as error:
         report.add(Finding(Kind.TAMPERED, error.file, "was changed: it is not what the program writes"))
-        return report
+        return
     except NoteError as error:
         report.add(Finding(Kind.UNKNOWN, "key", str(error)))
-        return report
+        return
+    except OSError as error:
+        report.add(Finding(kind_of(error), "log.json", f"cannot be read: {reason(error)}"))
+        return
     report.origin = origin
     signed = _Signed(report, verifiers, origin)
     signed.read(directory, saved, settle)
     walk = Walk(directory, report, log_hash(described), signed.checkpoints)
-    walk.run(progress or _silent, settle)
+    walk.run(progress, settle)
     signed.compare(walk)
-    report.conclude()
-    return report
+
+
+def _has_log(directory: Path) -> bool:
+    """Say whether there is anything that a log has only once it has its description."""
+    return any(os.path.lexists(directory / name) for name in ("head", "checkpoint")) or bool(
+        list_segments(directory)
+    )
 
 
 def _agree(head: bytes | None, checkpoint: bytes | None) -> bool:
@@ -75,28 +104,42 @@ class _Signed:
     verifiers: Sequence[Verifier]
     origin: str
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    _failed: dict[str, OSError] = field(default_factory=dict)
 
     def read(self, directory: Path, saved: Sequence[bytes], settle: Callable[[], None]) -> None:
         """Open head, checkpoint and what was saved; a writer replaces the first two one after the other."""
-        notes = {name: read_file(directory / name) for name in ("head", "checkpoint")}
+        notes = self._read_pair(directory)
         for _ in range(SETTLE_READS):
-            if _agree(notes["head"], notes["checkpoint"]):
+            if _agree(notes.get("head"), notes.get("checkpoint")):
                 break
             settle()
-            notes = {name: read_file(directory / name) for name in ("head", "checkpoint")}
-        for name, note in (
-            *notes.items(),
-            *((f"saved checkpoint {n}", note) for n, note in enumerate(saved, 1)),
-        ):
-            self._open(name, note)
+            notes = self._read_pair(directory)
+        used = bool(list_segments(directory)) or notes.get("checkpoint", b"") is not None
+        for name, note in notes.items():
+            if note is not None:
+                self._open(name, note)
+            elif name == "head" and used:
+                self.report.add(Finding(Kind.TAMPERED, name, "is missing, though the log was in use"))
+            else:
+                message = "is missing, so nothing says how large the log must be"
+                self.report.add(Finding(Kind.UNKNOWN, name, message))
+        for name, error in self._failed.items():
+            self.report.add(Finding(kind_of(error), name, f"cannot be read: {reason(error)}"))
+        for n, note in enumerate(saved, 1):
+            self._open(f"saved checkpoint {n}", note)
         self._check_order()
 
-    def _open(self, name: str, note: bytes | None) -> None:
-        if note is None:
-            self.report.add(
-                Finding(Kind.UNKNOWN, name, "is missing, so nothing says how large the log must be")
-            )
-            return
+    def _read_pair(self, directory: Path) -> dict[str, bytes | None]:
+        notes: dict[str, bytes | None] = {}
+        self._failed.clear()
+        for name in ("head", "checkpoint"):
+            try:
+                notes[name] = read_file(directory / name)
+            except OSError as error:
+                self._failed[name] = error
+        return notes
+
+    def _open(self, name: str, note: bytes) -> None:
         try:
             self.checkpoints[name] = checkpoint = open_checkpoint(note, self.verifiers, self.origin)
             if name == "head" and not checkpoint.chain:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -10,7 +12,7 @@ from pathlib import Path
 from headrig import CorruptionError
 
 from pipeline.audit.checkpoint import Checkpoint
-from pipeline.audit.frame import Frame, SegmentHeader, find_frame
+from pipeline.audit.frame import Frame, SegmentHeader, find_frame, parse_frame
 from pipeline.audit.leaf import blob_of
 from pipeline.audit.recovery import extend
 from pipeline.audit.report import Finding, Kind, Report, window
@@ -20,6 +22,7 @@ from pipeline.audit.tlog import Frontier, leaf_hashes
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
+_NO_FILE = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR)
 SETTLE_READS = 20
 """How often what a writer may be changing is read again before it counts as it is."""
 
@@ -54,11 +57,15 @@ class Walk:
         self.roots[0] = self.frontier.root()
         self.chain = self.chains[0] = self.log_hash
         sizes = sorted({checkpoint.size for checkpoint in self.checkpoints.values()})
-        total = sum(path.stat().st_size for path in self.segments)
+        total = sum(map(_size, self.segments))
         done = 0
         for path in self.segments:
-            self._segment(path, sizes, settle, last=path == self.segments[-1])
-            done += path.stat().st_size
+            try:
+                check_regular(path)
+                self._segment(path, sizes, settle, last=path == self.segments[-1])
+            except OSError as error:
+                self._unreadable(path, error)
+            done += _size(path)
             progress(done, total)
         for path in sorted((self.directory / "quarantine").glob("*.torn")):
             self.report.note(
@@ -68,10 +75,13 @@ class Walk:
     def _segment(self, path: Path, sizes: Sequence[int], settle: Callable[[], None], *, last: bool) -> None:
         name = relative(path)
         try:
-            header = read_header(path)
+            header = self._header(path, settle, last=last)
         except CorruptionError as error:
-            self._damage(name, error.offset, "the segment header was changed")
             first = find_frame(path.read_bytes(), 0)
+            if last and first is None:  # as a start takes it: nothing in it was ever acknowledged
+                self._tail(name, 0, path.stat().st_size, last=True)
+                return
+            self._damage(name, error.offset, "the segment header was changed")
             offset = first.start if first else path.stat().st_size
         else:
             self._check_header(name, header)
@@ -80,14 +90,41 @@ class Walk:
         offset = self._frames(path, offset, sizes)
         if last:
             offset = self._settled(path, offset, sizes, settle)
-        while offset < path.stat().st_size:
-            following = find_frame(path.read_bytes(), offset)
-            if following is None:
-                self._tail(name, offset, path.stat().st_size, last=last)
-                break
-            self._gap(name, offset, following)
-            offset = self._frames(path, following.start, sizes)
+        if offset < path.stat().st_size:
+            self._damaged(name, path.read_bytes(), offset, sizes, last=last)
         self._before = (segment_first(path) or 0, path.stat().st_size)
+
+    def _header(self, path: Path, settle: Callable[[], None], *, last: bool) -> SegmentHeader:
+        """Read the header; a writer may be making the newest segment."""
+        for _ in range(SETTLE_READS if last else 0):
+            try:
+                return read_header(path)
+            except CorruptionError:
+                settle()
+        return read_header(path)
+
+    def _damaged(self, name: str, data: bytes, offset: int, sizes: Sequence[int], *, last: bool) -> None:
+        """Go on behind each place that cannot be read."""
+        while offset < len(data):
+            following = find_frame(data, offset)
+            if following is None:
+                self._tail(name, offset, len(data), last=last)
+                return
+            self._gap(name, offset, following)
+            offset = following.start
+            while frame := parse_frame(data, offset):
+                self._frame(name, frame, sizes)
+                offset = frame.end
+                self.end = (name, offset)
+
+    def _unreadable(self, path: Path, error: OSError) -> None:
+        """A segment that is something else leaves a gap; the next one says how large it is."""
+        self.broken = True
+        self.chain = None
+        name = relative(path)
+        self.report.add(
+            Finding(kind_of(error), name, f"cannot be read: {reason(error)}", None, self.expected)
+        )
 
     def _settled(self, path: Path, offset: int, sizes: Sequence[int], settle: Callable[[], None]) -> int:
         """Give a writer the time to finish its frame."""
@@ -163,7 +200,12 @@ class Walk:
                 continue
             digest, size = blob
             place = f"blobs/sha256/{digest[:2]}/{digest}"
-            data = read_file(self.directory / place)
+            try:
+                data = read_file(self.directory / place)
+            except OSError as error:
+                message = f"cannot be read: {reason(error)}; index {index} in {name} points at it"
+                self.report.add(Finding(kind_of(error), place, message))
+                continue
             if data is None:
                 self.report.add(
                     Finding(Kind.TAMPERED, place, f"is missing; index {index} in {name} points at it")
@@ -204,16 +246,13 @@ class Walk:
         if not last or signed > self.expected:
             self._damage(name, offset, f"index {self.expected} and what follows it here cannot be read")
             return
-        self.report.add(
-            Finding(
-                Kind.UNKNOWN,
-                name,
-                f"{size - offset} bytes after the last entry are no frame: an unfinished write, or added;"
-                " all that is signed lies before them. Starting headrig sets them aside",
-                offset,
-                self.expected,
-            )
+        what = (
+            f"{size - offset} bytes after the last entry are no frame: an unfinished write, or added"
+            if offset
+            else "the segment was never finished, or was added"
         )
+        message = f"{what}; all that is signed lies before. Starting headrig sets it aside"
+        self.report.add(Finding(Kind.UNKNOWN, name, message, offset, self.expected))
 
     def missing(self, name: str, size: int, *, rolled_back: bool) -> Finding:
         """Say that entries are missing at the end."""
@@ -259,9 +298,33 @@ class Walk:
         return f"{span} to {relative(files[-1])}" if len(files) > 1 else span
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError unless it is a file: a pipe would be waited for, and a device has no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a file")
+
+
 def read_file(path: Path) -> bytes | None:
-    """Return a file's content, or None when it is missing."""
+    """Return a file's content, or None when it is missing; raise OSError when it is something else."""
     try:
+        check_regular(path)
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def kind_of(error: OSError) -> Kind:
+    """Say what it means that something cannot be read: it is no file, or this process may not or cannot."""
+    return Kind.TAMPERED if error.errno in _NO_FILE else Kind.UNKNOWN
+
+
+def reason(error: OSError) -> str:
+    """Say why something cannot be read."""
+    return error.strerror or type(error).__name__
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the {what} {path}: {error.strerror}; name another") from None
 
 
 @app.command("log")
@@ -48,14 +49,12 @@ def log(
 
     Exit codes: 0 verified, 1 tampered, 2 cannot verify, 3 rollback or fork.
     """
-    if not (directory / "log.json").exists():
+    if not any(os.path.lexists(directory / name) for name in ("log.json", "head", "checkpoint", "wal")):
         raise ConfigError(f"{directory} is no audit log: it has no log.json")
     keys = key or [directory.parent / "keys" / "audit.vkey"]
-    for path in keys:
-        if not path.exists():
-            raise ConfigError(f"there is no key file {path}; name one with --key")
     notes = [_read(path, "saved checkpoint") for path in saved or []]
-    vkeys = [path.read_text(encoding="utf-8").strip() for path in keys]
+    # What is not text is no key, and the verifier says so.
+    vkeys = [_read(path, "key file").decode("utf-8", "replace").strip() for path in keys]
     with Progress(
         TextColumn("verifying"),
         BarColumn(),
@@ -75,6 +74,10 @@ def log(
     if as_json:
         print(report.to_json().decode())
     else:
+        if not key and report.keys:
+            print(
+                f"trusted key: {report.keys[0]} of {keys[0]}, which lies beside the log; --key names another"
+            )
         for sentence in report.lines:
             print(sentence)
     return report.exit_code

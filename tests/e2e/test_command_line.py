@@ -252,6 +252,20 @@ def test_verify_without_the_right_key_is_no_verdict(copy: Path, programs: Callab
     assert done.returncode == 2, done.stdout
 
 
+def test_verify_names_the_key_it_trusts_and_what_it_cannot_read(copy: Path, tmp_path: Path) -> None:
+    """64 for a wrong use, 2 for what is no key, 1 for a log without its description; never a crash."""
+    done = cli("verify", "log", copy)
+    assert re.search(rb"trusted key: headrig.local/audit\+[0-9a-f]{8} of .*keys/audit\.vkey", done.stdout)
+    named = cli("verify", "log", copy, "--key", tmp_path / "keys" / "audit.vkey")
+    assert (named.returncode, b"trusted key" in named.stdout) == (0, False)
+    assert cli("verify", "log", copy, "--key", tmp_path).returncode == 64
+    assert cli("verify", "log", copy, "--saved", tmp_path / "none").returncode == 64
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert cli("verify", "log", copy, "--key", tmp_path / "binary").returncode == 2
+    (copy / "log.json").unlink()
+    assert cli("verify", "log", copy).returncode == 1
+
+
 def test_demo_runs_by_itself(tmp_path: Path) -> None:
     """``demo --seconds 3`` starts, sends, says what to try, stops with 0, and leaves a log that verifies."""
     done = cli("demo", "--seconds", "3", "--listen", "127.0.0.1:0", "--data", tmp_path / "data")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +35,7 @@ from pipeline.audit.segments import list_segments, read_frames, read_header
 from pipeline.audit.server import open_log
 from pipeline.audit.tlog import Frontier, leaf_hashes, root_of
 from pipeline.audit.verify import verify_log
+from pipeline.audit.walk import kind_of, reason
 
 SIGNER = Signer("audit.example.com/verify", bytes(32))
 BLOB = b"x" * 70_000
@@ -373,8 +377,107 @@ def test_unsigned_logs_and_unknown_keys_cannot_be_verified(log: Path, tmp_path: 
     (log / "head").unlink()
     (log / "checkpoint").unlink()
     report = verify(log)
-    assert report.exit_code == 2
+    assert report.exit_code == 1
     assert "head: is missing" in report.lines[0]
+    shutil.rmtree(log / "wal")
+    assert verify(log).exit_code == 2
+    (log / "log.json").unlink()
+    assert verify(log).exit_code == 2
+
+
+def test_a_log_in_use_has_a_head_and_a_description(log: Path) -> None:
+    """Without one of them it was tampered with, whatever else is still there."""
+    for name, rest in (("head", "wal"), ("log.json", "head")):
+        (log / name).unlink()
+        report = verify(log)
+        assert report.exit_code == 1
+        assert report.lines[0].startswith(f"TAMPERED {name}: is missing")
+        shutil.rmtree(log / rest) if rest == "wal" else None
+        assert verify(log).exit_code == 1
+
+
+SHAPES: dict[str, Callable[[Path], object]] = {
+    "a directory": lambda path: path.mkdir(),
+    "a loop": lambda path: path.symlink_to(path.name),
+    "a dangling link": lambda path: path.symlink_to("/nowhere/at/all"),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_no_file_is_a_finding_that_names_it(log: Path, name: str, shape: str) -> None:
+    """Neither a crash nor a wait for ever."""
+    path = FILES[name](log)
+    path.unlink()
+    SHAPES[shape](path)
+    report = verify(log)
+    json.loads(report.to_json())
+    assert report.exit_code == (2 if (name, shape) == ("checkpoint", "a dangling link") else 1)
+    assert any(finding.file == str(path.relative_to(log)) for finding in report.findings)
+
+
+def test_a_file_that_may_not_be_read_is_no_tampering() -> None:
+    """It cannot be verified: exit code 2."""
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    assert (kind_of(denied), reason(denied)) == (Kind.UNKNOWN, "Permission denied")
+    assert kind_of(OSError(errno.EIO, "Input/output error")) is Kind.UNKNOWN
+    assert kind_of(IsADirectoryError(errno.EISDIR, "Is a directory")) is Kind.TAMPERED
+
+
+@pytest.mark.parametrize("length", [0, 7, 120, 200])
+def test_a_crash_while_a_segment_is_made_is_no_tampering(log: Path, length: int) -> None:
+    """A start takes such a segment as never born; neither is it verified."""
+    header = list_segments(log)[-1].read_bytes()[:length].ljust(length, b"\0")
+    (log / "wal" / f"{12:020d}.wal").write_bytes(header)
+    report = verify(log)
+    assert report.exit_code == 2
+    assert "the segment was never finished" in report.lines[0]
+    asyncio.run(grow(log, 12, 13))
+    assert verify(log).exit_code == 0
+
+
+def test_an_impossible_index_is_damage(log: Path) -> None:
+    """2^64-1, with the CRC made to fit: named, and the report can be written as JSON."""
+    path = list_segments(log)[1]
+    data = bytearray(path.read_bytes())
+    frame = next(iter(read_frames(path, read_header(path).length)))
+    data[frame.start + 12 : frame.start + 20] = b"\xff" * 8
+    data[frame.start + 4 : frame.start + 8] = crc32c(bytes(data[frame.start + 8 : frame.end])).to_bytes(
+        4, "little"
+    )
+    path.write_bytes(data)
+    report = verify(log)
+    assert json.loads(report.to_json())["exit_code"] == 1
+    assert (report.findings[0].file, report.findings[0].offset) == (f"wal/{path.name}", frame.start)
+
+
+def test_each_damaged_frame_is_named_and_a_segment_is_read_once_more_at_most(tmp_path: Path) -> None:
+    """However many gaps it has."""
+    asyncio.run(many(tmp_path / "log", 60))
+    (path,) = list_segments(tmp_path / "log")
+    data = bytearray(path.read_bytes())
+    frames = list(read_frames(path, read_header(path).length))
+    for frame in frames[1::2]:
+        data[frame.end - 1] ^= 1
+    path.write_bytes(data)
+    opened: list[object] = []
+    watching = True
+    sys.addaudithook(lambda name, details: opened.append(details[0]) if watching and name == "open" else None)
+    report = verify(tmp_path / "log")
+    watching = False
+    assert [finding.offset for finding in report.findings] == [frame.start for frame in frames[1::2]]
+    assert opened.count(str(path)) < 30
+
+
+async def many(directory: Path, count: int) -> None:
+    """Make a log of frames of one entry in one segment."""
+    log, publisher = open_log(directory, SIGNER)
+    for number in range(6, 6 + count):
+        await log.append([entry(number)])
+    publisher.publish(log.committed)
+    await log.close()
 
 
 def test_newer_entries_are_not_yet_signed(log: Path) -> None:

@@ -221,6 +221,12 @@ class Audit(_Section):
     origin: str = Field("headrig.local/audit", pattern=r"^[^\s+]+$", max_length=200)
     key: Path | None = Field(None, description="default: made at the first start in data/keys")
     segment: Size = 64 << 20
+    remember: int = Field(
+        1_000_000,
+        ge=1_000,
+        le=100_000_000,
+        description="event ids that are known again, about 110 bytes each",
+    )
     tenant: str = Field(
         "audit",
         min_length=1,

@@ -79,6 +79,7 @@ async def _serve(node: Node, telemetry: Telemetry) -> int:
             node.paths.audit_log,
             node.signer,
             segment_bytes=node.settings.audit.segment,
+            retain=node.settings.audit.remember,
             outside=delivered(node.paths.audit_cursors),
         )
     except ForkError as error:

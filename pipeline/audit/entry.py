@@ -15,7 +15,9 @@ class Entry(NamedTuple):
     Attributes:
         bid: Batch id of the request, 16 bytes.
         line: Number of the record in the request.
-        id: Event id, 16 bytes, unique over all tenants: the log holds one entry for each, for ever.
+        id: Event id, 16 bytes, unique over all tenants. The log holds one entry for each, as long as it
+            remembers the id: the newest 1,000,000 unless configured, and up to a quarter more. A retry that
+            comes later than that is a new entry; the old one keeps its index for ever.
         mac: Keyed digest of the record as received, 16 bytes; tells a retry from a reuse of the id.
         leaf: The bytes that are hashed, at most `MAX_LEAF_BYTES`.
     """

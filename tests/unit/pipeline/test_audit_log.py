@@ -675,3 +675,5 @@ async def test_ids_are_forgotten_from_the_oldest_on(opened: Opened) -> None:
     assert (forgotten.index, forgotten.duplicate) == (40, False)
     (now,) = await log.append([entry(0)])
     assert (now.index, now.duplicate) == (40, True)
+    (unseen,) = await log.append([entry(1, mac=b"x" * 16)])
+    assert (unseen.index, unseen.conflict) == (41, False)

@@ -51,7 +51,7 @@ class LogReceipt:
         return self.index + 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoggedLeaf:
     """One entry as read back.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from google_crc32c import extend as _extend_crc32c
 from google_crc32c import value as _crc32c
 from headrig import CorruptionError
 
@@ -176,8 +177,9 @@ def split_entries(entries: bytes, count: int) -> list[bytes]:
 
 def encode_frame(first: int, count: int, ts_ns: int, root: bytes, chain: bytes, body: bytes) -> bytes:
     """Return a frame; ``body`` is the rows followed by the entries."""
-    data = b"".join((_FRAME.pack(FRAME_MAGIC, 0, len(body), first, count, ts_ns, root, chain)[8:], body))
-    return b"".join((FRAME_MAGIC, crc32c(data).to_bytes(4, "little"), data))
+    header = _FRAME.pack(FRAME_MAGIC, 0, len(body), first, count, ts_ns, root, chain)[_CHECKED:]
+    crc = int(_extend_crc32c(crc32c(header), body))
+    return b"".join((FRAME_MAGIC, crc.to_bytes(4, "little"), header, body))
 
 
 def parse_frame(data: bytes, start: int, base: int = 0) -> Frame | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LEAF_VERSION = 1
 MAX_CUT_CHARACTERS = 1_024
+_BLOB_KEY = b'"blob":{'
 _EVENT_LOG_ACTIVITY = 1008  # OCSF: Event Log Activity
 _OTHER = 99  # OCSF: an activity that the class does not list
 _CUT = ("id", "conflict", "actor", "target", "action", "outcome", "rule", "tenant")
@@ -153,10 +154,15 @@ def blob_name(blob: bytes) -> tuple[str, int]:
     return sha256(blob).hexdigest(), len(blob)
 
 
+def may_have_blobs(entries: bytes) -> bool:
+    """Say whether any of many leaves may point at a blob: one search instead of one each."""
+    return _BLOB_KEY in entries
+
+
 def blob_of(leaf: bytes) -> tuple[str, int] | None:
     """Return digest (hex) and length of the blob that a leaf points at, or None."""
     # In a JSON string the quotes would be escaped, so this finds keys only; most leaves stop here.
-    if b'"blob":{' not in leaf:
+    if _BLOB_KEY not in leaf:
         return None
     try:
         blob = orjson.loads(leaf).get("blob")

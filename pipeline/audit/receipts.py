@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from array import array
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from pipeline.audit.entry import LogReceipt
 from pipeline.audit.frame import LINE_CONFLICT, ROW_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _GENERATIONS = 5
 _HASH = 32
@@ -67,6 +71,24 @@ class _Generation:
         self.hashes += leaf_hash
         self.count = number + 1
 
+    def extend(self, rows: bytes, hashes: Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Add the next entries, whose ids are not here."""
+        slots, mask, number = self.by_id, self.mask, self.count
+        before = bytes(self.rows[-ROW_BYTES : 16 - ROW_BYTES]) if number else b""
+        for place, identity in enumerate(ids):
+            slot = hash(identity) & mask
+            while slots[slot]:
+                slot = (slot + 1) & mask
+            slots[slot] = number + place + 1
+        self.rows += rows
+        self.hashes += b"".join(hashes)
+        self.count = number + len(ids)
+        for place in range(len(ids)):
+            bid = rows[place * ROW_BYTES : place * ROW_BYTES + 16]
+            # The run goes on, or a new one starts.
+            self.older.append(0 if bid == before else self._start_run(bid, number + place))
+            before = bid
+
     def _start_run(self, bid: bytes, number: int) -> int:
         slot = self._bid_slot(bid)
         before = self.by_bid[slot]
@@ -108,6 +130,33 @@ class ReceiptIndex:
         self._capacity = max(1, -(-retain // (_GENERATIONS - 1)))
         self._generations = [_Generation(size, self._capacity)]  # newest first
         self.size = size
+
+    def extend(self, rows: bytes, hashes: Sequence[bytes]) -> bool:
+        """Take the next entries if every id is new; False: nothing was taken, `admit` them one by one."""
+        newest = self._generations[0]
+        ids = [rows[at : at + 16] for at in range(_ID.start, len(rows), ROW_BYTES)]
+        if newest.count + len(ids) > self._capacity or len(set(ids)) < len(ids):
+            return False
+        for generation in self._generations:
+            find = generation.find
+            for identity in ids:
+                if find(identity) >= 0:
+                    return False
+        newest.extend(rows, hashes, ids)
+        self.size += len(ids)
+        return True
+
+    def hashes(self, start: int, count: int) -> list[bytes] | None:
+        """Return the leaf hashes of consecutive entries, or None when they are not all remembered together.
+
+        May be called in any thread.
+        """
+        for generation in self._generations:
+            first = start - generation.base
+            if first >= 0 and first + count <= generation.count:
+                joined = bytes(generation.hashes[first * _HASH : (first + count) * _HASH])
+                return [joined[at : at + _HASH] for at in range(0, len(joined), _HASH)]
+        return None
 
     def admit(self, row: bytes, leaf_hash: bytes) -> LogReceipt | None:
         """Take the next entry, or return the receipt of the one that has its id already."""

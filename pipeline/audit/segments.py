@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING
 
 from headrig import CorruptionError
@@ -15,7 +17,7 @@ from pipeline.audit.frame import (
     parse_frame,
     parse_segment_header,
 )
-from pipeline.audit.tlog import leaf_hash
+from pipeline.audit.tlog import leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,13 +80,18 @@ def read_frames(path: Path, offset: int) -> Iterator[Frame]:
             want = length  # a frame larger than what was read
 
 
-def unfold(frame: Frame, start: int = 0) -> list[LoggedLeaf]:
+Hashes = Callable[[int, int], list[bytes] | None]
+"""The leaf hashes of so many entries from an index on, from one who knows them already, or None."""
+
+
+def unfold(frame: Frame, start: int = 0, hashes: Hashes | None = None) -> list[LoggedLeaf]:
     """Return a frame's entries with index ``start`` or above."""
     skip = max(0, start - frame.first)
-    return [
-        LoggedLeaf(frame.first + place, frame.ts_ns + place, leaf, leaf_hash(leaf))
-        for place, leaf in enumerate(frame.leaves()[skip:], skip)
-    ]
+    leaves = frame.leaves()[skip:]
+    known = hashes(frame.first + skip, len(leaves)) if hashes else None
+    digests = known or leaf_hashes(leaves)
+    first, ts_ns = frame.first + skip, frame.ts_ns + skip
+    return list(map(LoggedLeaf, count(first), count(ts_ns), leaves, digests))
 
 
 class LogReader:
@@ -109,17 +116,25 @@ class LogReader:
             moves = following != path and following.exists()
             place = (index, following, read_header(following).length) if moves else None
 
-    def entries(self, start: int, size: int, max_bytes: int) -> list[LoggedLeaf]:
+    def entries(
+        self, start: int, size: int, max_bytes: int, hashes: Hashes | None = None
+    ) -> list[LoggedLeaf]:
         """Return entries from index ``start`` on, none at or above ``size``.
 
-        At least one when there is one; then as many as fit ``max_bytes`` of leaves.
+        At least one when there is one; then as many as fit ``max_bytes`` of leaves. ``hashes`` spares hashing
+        what is hashed already; what is on disk is checked by the publisher.
         """
         found: list[LoggedLeaf] = []
         held = 0
         if start >= size:
             return found
         for frame in self.frames(start):
-            for entry in unfold(frame, start):
+            entries = unfold(frame, start, hashes)
+            if frame.first + frame.count <= size and held + len(frame.entries) <= max_bytes:
+                found += entries
+                held += len(frame.entries)
+                continue
+            for entry in entries:
                 if entry.index >= size or (found and held + len(entry.leaf) > max_bytes):
                     return found
                 found.append(entry)

@@ -25,7 +25,7 @@ from pipeline.audit.frame import (
     link,
     split_entries,
 )
-from pipeline.audit.leaf import blob_name, blob_of
+from pipeline.audit.leaf import blob_name, blob_of, may_have_blobs
 from pipeline.audit.segments import LogReader, segment_path
 from pipeline.audit.tlog import leaf_hash, leaf_hashes
 from pipeline.audit.wire import (
@@ -152,7 +152,8 @@ class AuditLog:
             leaves = split_entries(append.entries, append.count)
         except ValueError as error:
             raise DecodeError(str(error)) from None
-        _check_blobs(leaves, append.blobs)
+        if may_have_blobs(append.entries):
+            _check_blobs(leaves, append.blobs)
         self._pending_bytes += size
         self._waiting.append(_Waiting(append, leaves, size, done))
         if not self._busy:
@@ -201,22 +202,39 @@ class AuditLog:
         self, waiting: _Waiting, hashes: list[bytes], rows: list[bytes], entries: list[bytes]
     ) -> list[bytes]:
         """Give each entry its index, or that of the entry which it repeats; return blobs that this makes."""
+        source, index = waiting.append.rows, self._index.size
+        digests = leaf_hashes(waiting.leaves)
+        if self._index.extend(source, digests):  # all new: the usual case costs no row by itself
+            waiting.receipts = b"".join(
+                [pack_receipt(number, 0, digest) for number, digest in enumerate(digests, index)]
+            )
+            hashes += digests
+            rows.append(source)
+            entries.append(waiting.append.entries)
+            return []
+        return self._admit_each(waiting, digests, hashes, rows, entries)
+
+    def _admit_each(
+        self,
+        waiting: _Waiting,
+        digests: Sequence[bytes],
+        hashes: list[bytes],
+        rows: list[bytes],
+        entries: list[bytes],
+    ) -> list[bytes]:
         source, admit, index = waiting.append.rows, self._index.admit, self._index.size
         receipts: list[bytes] = []
         kept: list[tuple[bytes, bytes]] = []
         blobs: list[bytes] = []
-        whole = True
-        for place, found in enumerate(leaf_hashes(waiting.leaves)):
+        for place, found in enumerate(digests):
             row, leaf = source[place * ROW_BYTES : (place + 1) * ROW_BYTES], waiting.leaves[place]
             digest, flags = found, 0
             stored = admit(row, digest)
-            if stored is not None:
-                whole = False
-                if stored.conflict:
-                    row, leaf, blob = own_entry(row, leaf)
-                    digest, flags = leaf_hash(leaf), CONFLICT
-                    stored = admit(row, digest)
-                    blobs += [blob] if stored is None and blob is not None else []
+            if stored is not None and stored.conflict:
+                row, leaf, blob = own_entry(row, leaf)
+                digest, flags = leaf_hash(leaf), CONFLICT
+                stored = admit(row, digest)
+                blobs += [blob] if stored is None and blob is not None else []
             if stored is None:
                 receipts.append(pack_receipt(index, flags, digest))
                 hashes.append(digest)
@@ -225,12 +243,8 @@ class AuditLog:
             else:
                 receipts.append(pack_receipt(stored.index, flags | DUPLICATE, stored.leaf_hash))
         waiting.receipts = b"".join(receipts)
-        if whole:
-            rows.append(source)
-            entries.append(waiting.append.entries)
-        else:
-            rows += [row for row, _ in kept]
-            entries.append(join_entries([leaf for _, leaf in kept]))
+        rows += [row for row, _ in kept]
+        entries.append(join_entries([leaf for _, leaf in kept]))
         return blobs
 
     def _roll(self, length: int) -> tuple[Path, bytes] | None:
@@ -296,7 +310,7 @@ class AuditLog:
 
     def entries(self, start: int, max_bytes: int) -> list[LoggedLeaf]:
         """Return durable entries from index ``start`` on: one if there is one, then up to ``max_bytes``."""
-        return self._reader.entries(start, self.committed.size, max_bytes)
+        return self._reader.entries(start, self.committed.size, max_bytes, self._index.hashes)
 
     def receipts(self, bid: bytes) -> list[tuple[int, LogReceipt]]:
         """Return line number and receipt of each durable entry of a batch that is still remembered."""

@@ -53,17 +53,22 @@ class Frontier:
         self.extend((leaf,))
 
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add leaf hashes in order; two hash calls a leaf at most on average."""
-        size, peaks, digest = self.size, self.peaks, sha256
-        for leaf in leaves:
-            node, level = leaf, size
-            # As in binary addition: each trailing one of the old size is a full subtree to merge with.
-            while level & 1:
-                node = digest(b"\x01" + peaks.pop() + node).digest()
-                level >>= 1
-            peaks.append(node)
-            size += 1
-        self.size = size
+        """Add leaf hashes in order; one hash call a leaf at most on average."""
+        nodes, level, digest = list(leaves), self.size, sha256
+        self.size += len(nodes)
+        tails: list[bytes] = []  # the new right edge, smallest subtree first
+        # As in binary addition, a level at a time: a one in the old size is a full subtree to merge with.
+        while nodes:
+            if level & 1:
+                nodes.insert(0, self.peaks.pop())
+            if len(nodes) & 1:
+                tails.append(nodes.pop())
+            pairs = iter(nodes)
+            nodes = [
+                digest(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
+            ]
+            level >>= 1
+        self.peaks += reversed(tails)
 
     def root(self) -> bytes:
         """Return the root hash of the tree as it is now."""

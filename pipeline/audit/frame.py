@@ -175,11 +175,14 @@ def split_entries(entries: bytes, count: int) -> list[bytes]:
     return leaves
 
 
-def encode_frame(first: int, count: int, ts_ns: int, root: bytes, chain: bytes, body: bytes) -> bytes:
-    """Return a frame; ``body`` is the rows followed by the entries."""
-    header = _FRAME.pack(FRAME_MAGIC, 0, len(body), first, count, ts_ns, root, chain)[_CHECKED:]
-    crc = int(_extend_crc32c(crc32c(header), body))
-    return b"".join((FRAME_MAGIC, crc.to_bytes(4, "little"), header, body))
+def encode_frame(first: int, count: int, ts_ns: int, root: bytes, chain: bytes, *body: bytes) -> bytes:
+    """Return a frame; ``body`` is the rows followed by the entries, in as many parts as there are."""
+    size = sum(map(len, body))
+    header = _FRAME.pack(FRAME_MAGIC, 0, size, first, count, ts_ns, root, chain)[_CHECKED:]
+    crc = crc32c(header)
+    for part in body:  # large parts are copied once, into the frame
+        crc = int(_extend_crc32c(crc, part))
+    return b"".join((FRAME_MAGIC, crc.to_bytes(4, "little"), header, *body))
 
 
 def parse_frame(data: bytes, start: int, base: int = 0) -> Frame | None:

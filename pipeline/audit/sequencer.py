@@ -186,15 +186,15 @@ class AuditLog:
             if len(hashes) > before:
                 job.blobs += (*waiting.append.blobs, *blobs)
         if hashes:
-            body = b"".join((*rows, *entries))
-            job.segment = self._roll(FRAME_HEADER_BYTES + len(body))
+            body = (b"".join(rows), *entries)
+            job.segment = self._roll(FRAME_HEADER_BYTES + sum(map(len, body)))
             self._frontier.extend(hashes)
             ts_ns = max(self._clock(), self._floor_ns + 1)
             self._floor_ns = ts_ns + len(hashes)
             root = self._frontier.root()
-            chain = link(self._formed.chain, first, len(hashes), ts_ns, root, b"".join(rows))
+            chain = link(self._formed.chain, first, len(hashes), ts_ns, root, body[0])
             self._formed = Committed(self._frontier.size, root, chain)
-            job.frame = encode_frame(first, len(hashes), ts_ns, root, chain, body)
+            job.frame = encode_frame(first, len(hashes), ts_ns, root, chain, *body)
             self._segment_bytes += len(job.frame)
         return job
 

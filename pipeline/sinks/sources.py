@@ -184,8 +184,11 @@ class LeafSource:
 
     async def next(self, after: int, max_bytes: int) -> Sequence[LeafFrame]:
         """Return the next leaves as one frame."""
-        leaves = await asyncio.to_thread(self._log.entries, after, max_bytes)
-        return [await asyncio.to_thread(leaf_frame, self.tenant, self._labels, leaves)] if leaves else []
+        return await asyncio.to_thread(self._next, after, max_bytes)
+
+    def _next(self, after: int, max_bytes: int) -> Sequence[LeafFrame]:
+        leaves = self._log.entries(after, max_bytes)
+        return [leaf_frame(self.tenant, self._labels, leaves)] if leaves else []
 
     async def wait_beyond(self, position: int) -> None:
         """Return when there is a leaf at ``position``."""
@@ -208,7 +211,7 @@ def leaf_frame(tenant: str, labels: Mapping[str, str], leaves: Sequence[Leaf]) -
     """Make one frame of leaves that follow one another, byte for byte."""
     metadata = map(_metadata, leaves, _searched([leaf.leaf for leaf in leaves]))
     values = [
-        [str(leaf.ts_ns), leaf.leaf.decode(), found] for leaf, found in zip(leaves, metadata, strict=True)
+        (str(leaf.ts_ns), leaf.leaf.decode(), found) for leaf, found in zip(leaves, metadata, strict=True)
     ]
     text = orjson.dumps({"stream": labels, "values": values})
     times = [leaf.ts_ns for leaf in leaves]

@@ -41,6 +41,29 @@ def test_it_answers_as_a_dictionary_does(steps: list[tuple[int, int, bool]]) -> 
         assert found == batches.get(bid, [])
 
 
+@given(st.lists(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2)), max_size=6), max_size=30))
+def test_a_block_is_taken_as_its_rows_one_by_one_or_not_at_all(blocks: list[list[tuple[int, int]]]) -> None:
+    """Only if every id is new and fits; ids, batches and leaf hashes are then as by the slow way."""
+    quick, slow = ReceiptIndex(12), ReceiptIndex(12)
+    for block in blocks:
+        rows = [row(number, bid) for number, bid in block]
+        hashes = [(slow.size + place).to_bytes(32, "big") for place in range(len(rows))]
+        before = quick.size
+        if not quick.extend(b"".join(rows), hashes):
+            assert quick.size == before
+            for one, digest in zip(rows, hashes, strict=True):
+                assert quick.admit(one, digest) == slow.admit(one, digest)
+        else:
+            assert [slow.admit(one, digest) for one, digest in zip(rows, hashes, strict=True)] == [
+                None
+            ] * len(rows)
+        assert quick.size == slow.size
+        for bid in range(3):
+            assert quick.batch(bid.to_bytes(16, "big")) == slow.batch(bid.to_bytes(16, "big"))
+        for start in range(slow.size):
+            assert quick.hashes(start, 1) == slow.hashes(start, 1)
+
+
 @given(st.integers(1, 40), st.integers(0, 200))
 def test_at_least_the_newest_are_known_and_not_many_more(retain: int, count: int) -> None:
     """The bound holds on both sides."""

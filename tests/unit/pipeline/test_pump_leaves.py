@@ -18,7 +18,7 @@ from pipeline.sinks.loki.settings import LokiSettings
 from pipeline.sinks.loki.sink import LokiSink
 from pipeline.sinks.pump import Pump, PumpSettings
 from pipeline.sinks.quarantine import Quarantine
-from pipeline.sinks.sources import LeafFeed, LeafSource
+from pipeline.sinks.sources import LeafFeed, LeafSource, leaf_frame
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,29 @@ class Leaves:
     async def wait_beyond(self, position):
         async with self.changed:
             await self.changed.wait_for(lambda: len(self.leaves) > position)
+
+
+def test_leaves_that_are_no_objects_do_not_cost_their_neighbours_the_search_fields():
+    """They go out byte for byte all the same, with index and hash alone."""
+    texts = [
+        b'{"actor":"a","class_uid":18446744073709551617}',
+        b"[1]",
+        b"no json",
+        b'{"actor":\n"b"}',
+        b'{"actor":1.5}',
+    ]
+    leaves = [Leaf(n, NOW + n, text) for n, text in enumerate(texts)]
+    frame = leaf_frame("acme", {}, leaves)
+    values = orjson.loads(igzip.decompress(frame.payload))["values"]
+    assert [line.encode() for _, line, _ in values] == texts
+    found = [{k: v for k, v in metadata.items() if not k.startswith("audit_")} for _, _, metadata in values]
+    assert found == [
+        {"actor": "a", "class_uid": "18446744073709551617"},
+        {},
+        {},
+        {"actor": "b"},
+        {"actor": "1.5"},
+    ]
 
 
 async def test_a_leaf_is_a_line_byte_for_byte(tmp_path):

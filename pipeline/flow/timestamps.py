@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 Time = tuple[int, int]
 """Unix ns, and how many of the nine decimal digits of the second the writer left unused."""
 
-MAX_NS: Final = (1 << 63) - 1
+MAX_NS: Final = (1 << 63) - 1 - 10 * 10**9
+"""Ten seconds below what 63 bits hold: digits are filled up to a second more, equal times are moved apart."""
 _MEMO_SIZE: Final = 4096
 _POWERS: Final = tuple(10**n for n in range(10))
 _SECOND = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d", re.ASCII)
@@ -45,7 +46,7 @@ _seconds: dict[str, int] = {}
 def parse_time(value: object) -> Time | None:
     """Return ``(ns, unused digits)``, or None when the value is no usable time.
 
-    A usable time lies after 1970-01-01T00:00:00Z and within 63 bits of nanoseconds (year 2262). An
+    A usable time lies after 1970-01-01T00:00:00Z and at most at `MAX_NS` (year 2262). An
     epoch in ns counts as using all digits, though a writer with a float clock does not.
     """
     if type(value) is str:

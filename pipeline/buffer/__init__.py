@@ -17,7 +17,8 @@ identical, so a sink that folds equal entries shows them once. Byte tables: ``do
 """
 
 from pipeline.buffer.cursor import Cursor
-from pipeline.buffer.frame import BidMark, Frame, StoredFrame
+from pipeline.buffer.frame import BidMark, Frame, StoredFrame, frame_bytes
+from pipeline.buffer.group import Room
 from pipeline.buffer.idempotency import BatchIds, Claim
 from pipeline.buffer.reader import SegmentGone, read_frames
 from pipeline.buffer.recovery import Recovery
@@ -30,9 +31,11 @@ __all__ = [
     "Cursor",
     "Frame",
     "Recovery",
+    "Room",
     "SegmentGone",
     "Statistics",
     "StoredFrame",
     "Wal",
+    "frame_bytes",
     "read_frames",
 ]

@@ -180,6 +180,11 @@ def prepare(frame: Frame) -> Prepared:
     return prepared
 
 
+def frame_bytes(tenant: str, counters: Mapping[str, int], bids: int, payload: int) -> int:
+    """Return the length of a frame with so many batch ids and bytes of payload."""
+    return FIXED.size + len(tenant.encode()) + len(orjson.dumps(counters)) + bids * _BID.size + payload
+
+
 def _pack(prepared: Prepared, position: int, durable: int, seconds: int) -> bytes:
     frame, middle = prepared.frame, prepared.middle
     return FIXED.pack(

@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.buffer import reader
 from pipeline.buffer.counts import Counts
 from pipeline.buffer.cursor import Cursor, cursor_path, furthest
 from pipeline.buffer.frame import Frame, StoredFrame, check_whole, place, prepare
-from pipeline.buffer.group import Job, Queue, Waiting, Watchers, fail, succeed
+from pipeline.buffer.group import Job, Queue, Room, Waiting, Watchers, fail, succeed
 from pipeline.buffer.keys import KeyFiles, known_of
 from pipeline.buffer.lock import take_lock
 from pipeline.buffer.recovery import Recovery, recover
@@ -75,6 +75,7 @@ class Wal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending = Queue()
+        self._reserved = 0
         self._writing = False
         self._idle: asyncio.Future[None] | None = None
         self._closed = False
@@ -155,18 +156,52 @@ class Wal:
 
     def has_room(self, size: int) -> bool:
         """Tell whether ``size`` more bytes stay within ``max_bytes``."""
-        return self._used() + self._counts.head_bytes + size <= self._max_bytes
+        return self._used() + self._reserved + self._counts.head_bytes + size <= self._max_bytes
+
+    @contextlib.contextmanager
+    def reserve(self, size: int) -> Iterator[Room]:
+        """Set room aside until `put` takes it or the block ends, so that work in between is not in vain.
+
+        Raises:
+            OverloadedError: There is none.
+        """
+        if not self.has_room(size):
+            raise OverloadedError("the buffer is full", retry_after=5.0)
+        room = Room(size)
+        self._reserved += size
+        try:
+            yield room
+        finally:
+            self._give_back(room)
+
+    def _give_back(self, room: Room) -> None:
+        self._reserved -= room.left
+        room.left = 0
 
     async def append(self, frames: Sequence[Frame]) -> int:
-        """Append the frames of one or more whole requests, one behind the other.
+        """Append the frames of one or more whole requests, one behind the other; errors as `put`.
 
         Returns:
             The position after them, once they would survive a power cut.
+        """
+        # Cancelling the caller must not cancel the write it shares with others.
+        return await asyncio.shield(self.put(frames))
+
+    def put(self, frames: Sequence[Frame], room: Room | None = None) -> asyncio.Future[int]:
+        """Take the frames of whole requests for the next write.
+
+        Args:
+            frames: To be written one behind the other.
+            room: Set aside for them; used up.
+
+        Returns:
+            What `append` waits for; shield it. Its error is an IntegrityError: the outcome of the write is unknown,
+            and the log takes nothing until it is opened again.
 
         Raises:
-            OverloadedError: ``max_bytes`` would be passed, or the log is closed; nothing was stored.
-            IntegrityError: The outcome of a write is unknown; the log takes nothing until it is opened again.
-            ValueError: A field of a frame does not fit the format, or a request lacks its last frame; nothing was stored.
+            OverloadedError: ``max_bytes`` would be passed, or the log is closed; nothing was taken.
+            IntegrityError: A write before had an unknown outcome; nothing was taken.
+            ValueError: A field of a frame does not fit the format, or a request lacks its last frame; nothing was taken.
         """
         if self._poison is not None:
             raise self._poison.with_traceback(None)
@@ -175,15 +210,17 @@ class Wal:
         check_whole(frames)
         prepared = [prepare(frame) for frame in frames]
         size = sum(frame.length for frame in prepared)
-        if not self.has_room(size):
+        beyond = size - (room.left if room is not None else 0)
+        if beyond > 0 and not self.has_room(beyond):
             raise OverloadedError("the buffer is full", retry_after=5.0)
+        if room is not None:
+            self._give_back(room)
         self._loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = self._loop.create_future()
         self._pending.add(Waiting(prepared, size, done))
         if not self._writing:
             self._start()
-        # Cancelling the caller must not cancel the write it shares with others.
-        return await asyncio.shield(done)
+        return done
 
     def _start(self) -> None:
         group = self._pending.take()

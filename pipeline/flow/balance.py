@@ -38,19 +38,24 @@ class Balance:
         """Count what became of a group; its records must go to the log in the same breath."""
         self._counts.setdefault(tenant, Counter()).update(delta)
 
-    def snapshot(self, tenant: str) -> dict[str, int]:
-        """Return the counts for a frame header, and remember that they are written."""
-        counts = dict(self._counts.get(tenant, ()))
+    def take_back(self, tenant: str, delta: Mapping[str, int]) -> None:
+        """Undo `add`, in the same breath: the log did not take the records."""
+        counts = self._counts[tenant]
+        counts.subtract(delta)
+        for name in [name for name in delta if not counts[name]]:
+            del counts[name]
+
+    def counts(self, tenant: str) -> dict[str, int]:
+        """Return the counts for a frame header."""
+        return dict(self._counts.get(tenant, ()))
+
+    def taken(self, tenant: str, counts: dict[str, int]) -> None:
+        """Remember that the log took a frame with these counts."""
         self._written[tenant] = counts
-        return counts
 
     def unwritten(self) -> list[str]:
         """Name the tenants whose counts changed without a frame."""
-        return [tenant for tenant, counts in self._counts.items() if self._written.get(tenant) != counts]
-
-    def unstored(self, tenant: str) -> int:
-        """Return received minus everything that left before the buffer."""
-        return missing(self._counts.get(tenant, {}))
+        return [tenant for tenant, counts in self._counts.items() if self._written.get(tenant, {}) != counts]
 
 
 def missing(counts: Mapping[str, int]) -> int:

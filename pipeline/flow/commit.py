@@ -23,19 +23,25 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from headrig import AuditEvent, OverloadedError, Verdict
 from isal import igzip
 
-from pipeline.buffer import BidMark, Frame
+from pipeline.buffer import BidMark, Frame, frame_bytes
 from pipeline.flow.balance import RECEIVED, STORED, Balance, verdict_counts
 from pipeline.flow.frames import group_fragments
 from pipeline.flow.inbound import Receipt
 
 if TYPE_CHECKING:
-    from headrig import Batch, Resource
+    from headrig import Batch
     from headrig._raw import RawBatch
 
-    from pipeline.buffer import Wal
+    from pipeline.buffer import Room, Wal
     from pipeline.flow.prepare import Columns
     from pipeline.flow.request import Request
     from pipeline.streams import Fragment, Fragments
+
+    Payload = tuple[bytes, list[Fragment]]
+    """Compressed, and what is in it."""
+
+_COUNTS_GROWTH = 512
+"""Other requests of the tenant count meanwhile: some digits, some reasons more."""
 
 
 class LoggedEntry(Protocol):
@@ -168,7 +174,7 @@ class PartBuilder:
             self._add_event(part, batch, event, raw, rows, columns)
         part.fragments = self._encode(batch)
         for verdict in batch.verdicts:
-            self._add_verdict(part, verdict, batch.resource, raw, rows, columns)
+            self._add_verdict(part, verdict, raw, rows, columns)
         if len(columns.requests) == 1:
             columns.requests[0].stored += len(batch)
         else:
@@ -195,13 +201,7 @@ class PartBuilder:
         part.owners.append(owner)
 
     def _add_verdict(
-        self,
-        part: Part,
-        verdict: Verdict,
-        resource: Resource,
-        raw: RawBatch,
-        rows: list[int],
-        columns: Columns,
+        self, part: Part, verdict: Verdict, raw: RawBatch, rows: list[int], columns: Columns
     ) -> None:
         origin = verdict.origin
         owner = columns.owner[rows[origin]]
@@ -210,14 +210,28 @@ class PartBuilder:
         request.verdicts.append(verdict)
         if verdict.kind != "quarantined":
             return
-        # Here, because only the line as received tells what masking made alike, or a plugin changed.
-        line = raw.lines[origin]
+        self.hold(part, verdict, raw.lines[origin], request, owner, raw.time_ns[origin])
+
+    def hold(
+        self, part: Part, verdict: Verdict, line: bytes, request: Request, owner: int, time_ns: int
+    ) -> None:
+        """Let a line that could not be scanned leave its size and digest, and a leaf.
+
+        Here, because only the line as received tells what masking made alike, or a plugin changed.
+
+        Args:
+            part: Gets them.
+            verdict: ``origin`` is the position in the request.
+            line: As received.
+            request: Its request.
+            owner: Place of the request.
+            time_ns: Time of the record, unix ns.
+        """
         verdict.size, verdict.digest = len(line), hmac.digest(self._key, line, "sha256")
+        tenant = request.inbound.resource.tenant
         part.unscanned.append(verdict)
-        name, digest = self._event_id(resource.tenant, "", request.bid, verdict.origin)
-        data = self._leaves.unscanned(
-            name=name, ts_ns=raw.time_ns[origin], tenant=resource.tenant, verdict=verdict
-        )
+        name, digest = self._event_id(tenant, "", request.bid, verdict.origin)
+        data = self._leaves.unscanned(name=name, ts_ns=time_ns, tenant=tenant, verdict=verdict)
         part.leaves.append(Leaf(request.bid or bytes(16), verdict.origin, digest, verdict.digest[:16], data))
         part.owners.append(owner)
 
@@ -281,22 +295,44 @@ class Committer:
             going: Those that are neither duplicates nor refused.
             parts: What the stages gave.
         """
-        await self._append_leaves(requests, parts)
-        unscanned = [verdict for part in parts for verdict in part.unscanned]
-        if unscanned:
-            await asyncio.to_thread(self._quarantine.append_unscanned, tenant, unscanned, self._clock())
-        groups = group_fragments([part.fragments for part in parts if part.fragments is not None])
-        payloads = [(igzip.compress(b",".join([f.data for f in group]), 1), group) for group in groups]
-        # No await between counting and appending: the log keeps the order of these calls, so the
-        # newest frame always carries the newest counts.
+        payloads = await _compress([part.fragments for part in parts if part.fragments is not None])
+        # Nothing is stored anywhere before the buffer has promised its room.
+        with self._wal.reserve(self._bound(tenant, going, payloads)) as room:
+            await self._append_leaves(requests, parts)
+            unscanned = [verdict for part in parts for verdict in part.unscanned]
+            if unscanned:
+                await asyncio.to_thread(self._quarantine.append_unscanned, tenant, unscanned, self._clock())
+            done = self._put(tenant, going, payloads, room)
+        if done is not None:
+            await asyncio.shield(done)  # the write is shared with others
+
+    def _put(
+        self, tenant: str, going: Sequence[Request], payloads: Sequence[Payload], room: Room
+    ) -> asyncio.Future[int] | None:
+        """Count and hand over in one breath: the log keeps the order, so its newest frame has the newest counts."""
         delta = _delta(going)
         self._balance.add(tenant, delta)
-        if payloads:
-            try:
-                await self._wal.append(self._frames(tenant, going, payloads))
-            except OverloadedError:  # at once, so no frame carries these counts: nothing was stored
-                self._balance.add(tenant, {name: -count for name, count in delta.items()})
-                raise
+        if not payloads:
+            return None
+        counts = self._balance.counts(tenant)
+        try:
+            done = self._wal.put(self._frames(tenant, going, payloads, counts), room)
+        except BaseException:  # no frame carries these counts: nothing was received
+            self._balance.take_back(tenant, delta)
+            raise
+        self._balance.taken(tenant, counts)
+        return done
+
+    def _bound(self, tenant: str, going: Sequence[Request], payloads: Sequence[Payload]) -> int:
+        """Return what the frames take at most: their counts can still change a little before they are written."""
+        if not payloads:
+            return 0
+        counts = self._balance.counts(tenant)
+        for request in going:
+            if request.verdicts:
+                counts.update(verdict_counts(request.verdicts))
+        head = frame_bytes(tenant, counts, max(len(going), 1), _COUNTS_GROWTH)
+        return sum(head + len(payload) for payload, _ in payloads)
 
     async def _append_leaves(self, requests: Sequence[Request], parts: Sequence[Part]) -> None:
         leaves = [leaf for part in parts for leaf in part.leaves]
@@ -308,10 +344,9 @@ class Committer:
             requests[owner].receipts.append(receipt(entry, leaf.line))
 
     def _frames(
-        self, tenant: str, requests: Sequence[Request], payloads: Sequence[tuple[bytes, list[Fragment]]]
+        self, tenant: str, requests: Sequence[Request], payloads: Sequence[Payload], counts: dict[str, int]
     ) -> list[Frame]:
         last = len(payloads) - 1
-        counts = self._balance.snapshot(tenant)
         marks = [
             (request.bid, request.body) for request in requests if request.bid is not None and request.stored
         ]
@@ -338,11 +373,23 @@ class Committer:
         """Store counts that no frame carries yet, e.g. of requests of which every record was rejected."""
         for tenant in self._balance.unwritten():
             now = self._clock()
-            counts = self._balance.snapshot(tenant)
-            await self._wal.append([Frame(tenant, 0, 0, now, now, (), counts, b"")])
+            counts = self._balance.counts(tenant)
+            done = self._wal.put([Frame(tenant, 0, 0, now, now, (), counts, b"")])
+            self._balance.taken(tenant, counts)
+            await asyncio.shield(done)
 
 
-def _earlier(counts: Mapping[str, int], later: Sequence[tuple[bytes, list[Fragment]]]) -> dict[str, int]:
+async def _compress(fragments: Sequence[Fragments]) -> list[Payload]:
+    """Make the payloads of frames, with a turn of the loop between two."""
+    payloads: list[Payload] = []
+    for group in group_fragments(fragments):
+        if payloads:
+            await asyncio.sleep(0)
+        payloads.append((igzip.compress(b",".join([f.data for f in group]), 1), group))
+    return payloads
+
+
+def _earlier(counts: Mapping[str, int], later: Sequence[Payload]) -> dict[str, int]:
     """Counts for a frame that later frames of the same request follow: without their records.
 
     Recovery cuts a request whose last frame is missing, so these are never the newest for long.

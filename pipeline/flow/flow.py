@@ -8,11 +8,12 @@ slices, with a turn of the loop between them, so that small ones do not wait beh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrig import ConflictError, IntegrityError, RetryableError
+from headrig import ConflictError, IntegrityError, OverloadedError, RetryableError
 
 from pipeline.buffer import Claim
 from pipeline.flow.balance import DUPLICATE, RECEIVED, Balance
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from headrig import Verdict
+    from headrig._raw import RawBatch
 
     from pipeline.buffer import BatchIds
     from pipeline.flow.commit import AuditAppender, LoggedEntry
@@ -105,7 +107,8 @@ class Flow:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._committer.write_counts()
+        with contextlib.suppress(RetryableError):  # a full buffer: the counts are of what was not stored
+            await self._committer.write_counts()
 
     async def write_counts(self) -> None:
         """Store counts that no frame carries yet."""
@@ -122,7 +125,7 @@ class Flow:
         request = Request(
             inbound, asyncio.get_running_loop().create_future(), verdicts=list(inbound.rejected)
         )
-        if len(inbound.lines) > SLICE:
+        if len(inbound.lines) > SLICE or inbound.held:
             self._busy += 1
             try:
                 await self._guarded([request], self._large(request))
@@ -163,20 +166,19 @@ class Flow:
             _fail(requests, RetryableError("headrig is stopping"))
             raise
         except Exception as error:
-            self._void(requests)
+            for request in requests:
+                self._settle(request, durable=False)
             _fail(requests, error)
 
     async def _group(self, requests: Sequence[Request]) -> None:
+        self._committer.check_room(0)
         columns = self._preparer.columns(requests)
         identify(columns)
-        self._reject_bad(columns)
+        columns.refuse_bad()
         without = await self._claim(requests)
         going = [request for number, request in enumerate(requests) if number not in without]
-        if not going:
-            return
-        part = self._process(columns, without)
-        self._committer.check_room(2 * len(columns.buffer))
-        await self._finish(going, requests, [part])
+        if going:
+            await self._finish(going, requests, [self._process(columns, without)])
 
     async def _large(self, request: Request) -> None:
         """Take a large request slice by slice, with a turn of the loop between them.
@@ -184,41 +186,56 @@ class Flow:
         With a key its batch id is known before anything else, and a slice is decoded and processed while it
         is warm in the caches. Without one the id depends on whether all records bring their time.
         """
-        self._committer.check_room(sum(map(len, request.inbound.lines)))
-        keyed = request.inbound.key is not None
+        inbound = request.inbound
+        self._committer.check_room(sum(map(len, inbound.lines)))
+        keyed = inbound.key is not None
         if keyed:
             request.identify(own_time=False)
-            if await self._claim([request]):
+            if await self._claim([request], decoded=False):
                 return
         parts: list[Part] = []
         slices: list[Columns] = []
         apart = Apart()
-        for start in range(0, len(request.inbound.lines), SLICE):
+        for start in range(0, len(inbound.lines), SLICE):
             columns = self._preparer.columns([request], start, start + SLICE)
             columns.times = apart.move(columns.times)
-            self._reject_bad(columns)
+            columns.refuse_bad()
             if keyed:
                 parts.append(self._process(columns, set()))
             else:
                 slices.append(columns)
             await asyncio.sleep(0)
         if not keyed:
-            request.identify(own_time=not any(columns.unusable for columns in slices))
+            own_time = not any(columns.unusable for columns in slices)
+            request.identify(own_time=own_time and all(held.time_ns for held in inbound.held))
             if await self._claim([request]):
                 return
             for columns in slices:
                 parts.append(self._process(columns, set()))
                 await asyncio.sleep(0)
+        parts.append(await self._hold(request))
         await self._finish([request], [request], parts)
 
-    def _reject_bad(self, columns: Columns) -> None:
-        for row, why in columns.bad.items():
-            columns.requests[columns.owner[row]].reject(columns.row_of[row], why)
+    async def _hold(self, request: Request) -> Part:
+        """Take the records that the receiver held back; they are long, so each has its turn of the loop."""
+        part = Part(None)
+        for held in request.inbound.held:
+            time_ns = held.time_ns or self._preparer.now()
+            self._builder.hold(part, held.verdict, held.line, request, 0, time_ns)
+            await asyncio.sleep(0)
+        return part
 
     def _process(self, columns: Columns, without: set[int]) -> Part:
         raw, rows = raw_batch(columns, columns.requests[0].inbound.resource, without)
-        if not raw.lines:
-            return Part(None)
+        part = self._run(columns, raw, rows) if raw.lines else Part(None)
+        for row, verdict in columns.held.items():
+            owner = columns.owner[row]
+            if owner not in without:
+                request, time_ns = columns.requests[owner], columns.times[row]
+                self._builder.hold(part, verdict, columns.lines[row], request, owner, time_ns)
+        return part
+
+    def _run(self, columns: Columns, raw: RawBatch, rows: list[int]) -> Part:
         unusable = (
             frozenset(n for n, row in enumerate(rows) if row in columns.unusable)
             if columns.unusable
@@ -233,15 +250,19 @@ class Flow:
         tenant = going[0].inbound.resource.tenant
         await self._committer.commit(tenant, owners, going, parts)
         for request in going:
-            if request.bid is not None and self._ids is not None:
-                self._ids.settle(request.bid, durable=request.stored > 0)
+            self._settle(request, durable=request.stored > 0)
             if not request.answer.done():
                 request.answer.set_result(request.outcome())
         masked = sum((part.masked for part in parts[1:]), parts[0].masked)
         self._observer.settled(tenant, going, masked)
 
-    async def _claim(self, requests: Sequence[Request]) -> set[int]:
-        """Claim the batch ids; answer those that do not go on and return their places."""
+    async def _claim(self, requests: Sequence[Request], *, decoded: bool = True) -> set[int]:
+        """Claim the batch ids; answer those that do not go on and return their places.
+
+        Args:
+            requests: Each with its id, or None.
+            decoded: Their bad lines have a verdict already.
+        """
         done: set[int] = set()
         if self._ids is None:
             return done
@@ -249,11 +270,16 @@ class Flow:
             bid = request.bid
             if bid is None:
                 continue
-            claim = self._ids.claim(bid, request.body, self._worker)
+            try:
+                claim = self._ids.claim(bid, request.body, self._worker)
+            except OverloadedError as error:  # the others may be in other buckets
+                done.add(number)
+                _fail([request], error)
+                continue
             if claim is Claim.CLAIMED:
+                request.claimed = True
                 continue
             done.add(number)
-            request.bid = None  # it is another's: nothing here may settle it
             if claim is Claim.CONFLICT:
                 _fail(
                     [request],
@@ -262,8 +288,16 @@ class Flow:
             elif claim is Claim.IN_FLIGHT:
                 _fail([request], RetryableError("the same request is in flight", retry_after=1.0))
             else:
+                if not decoded:
+                    await self._refuse_bad(request)
                 await self._answer_duplicate(request, bid)
         return done
+
+    async def _refuse_bad(self, request: Request) -> None:
+        """Find the lines of a large request that have no usable form, to answer for them again."""
+        for start in range(0, len(request.inbound.lines), SLICE):
+            self._preparer.refuse_bad(request, start, start + SLICE)
+            await asyncio.sleep(0)
 
     async def _answer_duplicate(self, request: Request, bid: bytes) -> None:
         tenant = request.inbound.resource.tenant
@@ -277,14 +311,14 @@ class Flow:
         self._balance.add(tenant, {RECEIVED: records, DUPLICATE: records})
         self._observer.duplicates(tenant, records)
         verdicts: list[Verdict] = sorted(request.verdicts, key=lambda verdict: verdict.origin)
-        request.answer.set_result(Outcome(records - len(verdicts), verdicts, receipts, duplicate=True))
+        if not request.answer.done():  # the sender may have left meanwhile
+            request.answer.set_result(Outcome(records - len(verdicts), verdicts, receipts, duplicate=True))
 
-    def _void(self, requests: Sequence[Request]) -> None:
-        if self._ids is None:
-            return
-        for request in requests:
-            if request.bid is not None and not request.answer.done():
-                self._ids.settle(request.bid, durable=False)
+    def _settle(self, request: Request, *, durable: bool) -> None:
+        """Say what became of a claim; only of one that this very request made."""
+        if request.claimed and request.bid is not None and self._ids is not None:
+            self._ids.settle(request.bid, durable=durable)
+            request.claimed = False
 
 
 def _fail(requests: Sequence[Request], error: Exception) -> None:

@@ -32,6 +32,21 @@ class Receipt:
 
 
 @dataclass(slots=True)
+class Held:
+    """A record that no stage may see and whose sender is not told: its size and digest go to quarantine.
+
+    Attributes:
+        verdict: Also in `Inbound.rejected`; the flow adds the digest.
+        line: As received.
+        time_ns: From the envelope, unix ns, 0 where unusable.
+    """
+
+    verdict: Verdict
+    line: bytes
+    time_ns: int = 0
+
+
+@dataclass(slots=True)
 class Inbound:
     """One request, decoded by its dialect.
 
@@ -45,7 +60,8 @@ class Inbound:
         envelopes: Distinct JSON objects ``{"labels": {...}, "metadata": {...}}``.
         envelope_of: Index into ``envelopes`` for each line.
         envelope_bytes: Bytes of the envelopes, each as often as lines have it: what they become on their way.
-        rejected: Verdicts of records that could not be decoded; ``origin`` is the position.
+        rejected: Verdicts of records that could not be decoded, or are held; ``origin`` is the position.
+        held: Those that are quarantined.
         positions: Position in the request of each line; None means 0, 1, 2…
         key: The ``Idempotency-Key``, or None.
         digest: Of the inflated body: SHA-256, or CRC-32C beside a key.
@@ -62,6 +78,7 @@ class Inbound:
     envelopes: list[bytes] = field(default_factory=list)
     envelope_of: list[int] | None = None
     rejected: list[Verdict] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     positions: list[int] | None = None
     key: str | None = None
     own_time: bool = False
@@ -73,8 +90,10 @@ class Outcome:
     """What became of a request.
 
     Attributes:
-        accepted: Records that are durable now, or were already.
-        verdicts: Records that were rejected, quarantined or dropped; ``origin`` is the position.
+        accepted: Records that are durable now. Of a duplicate: all but those in ``verdicts``; what
+            masking or a processor held back or dropped when it came first is among them.
+        verdicts: Records that were rejected, quarantined or dropped; ``origin`` is the position. Of a
+            duplicate: those that can be told without scanning.
         receipts: One for each audit event.
         duplicate: The whole request had come before.
     """

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from headrig._raw import RawBatch
 
-from pipeline.flow.timestamps import parse_micros, parse_times
+from pipeline.flow.timestamps import Time, parse_micros, parse_time, parse_times
 from pipeline.streams import UniqueTimes
 
 if TYPE_CHECKING:
-    from headrig import Resource
+    from headrig import Resource, Verdict
 
     from pipeline.flow.head import HeadDecoder
+    from pipeline.flow.inbound import Inbound
     from pipeline.flow.request import Request
 
 
@@ -27,6 +28,8 @@ class Columns:
         owner: Which request a row belongs to, as its place in ``requests``.
         row_of: Row within the request.
         unusable: Rows that got the time of receipt.
+        bad: Rows that cannot go on, and why.
+        held: Those of them that are quarantined.
     """
 
     requests: Sequence[Request]
@@ -40,6 +43,14 @@ class Columns:
     bad: dict[int, str]
     envelopes: list[bytes]
     envelope_of: list[int] | None
+    held: dict[int, Verdict] = field(default_factory=dict)
+
+    def refuse_bad(self) -> None:
+        """Give each row that cannot go on its verdict."""
+        for row, why in self.bad.items():
+            verdict = self.requests[self.owner[row]].refuse(self.row_of[row], why)
+            if verdict.kind == "quarantined":
+                self.held[row] = verdict
 
 
 class Preparer:
@@ -47,7 +58,7 @@ class Preparer:
 
     Args:
         heads: The decoder.
-        time_fields: JSON fields that may hold the time, the first that is there wins.
+        time_fields: JSON fields that may hold the time, the first that is usable wins.
         unique: Fills the unused digits of coarse times.
         clock: Current time, unix ns.
     """
@@ -59,6 +70,10 @@ class Preparer:
         self._time_getters = [attrgetter(heads.fields[name]) for name in time_fields]
         self._unique = unique
         self._clock = clock
+
+    def now(self) -> int:
+        """Return the time of receipt, unix ns."""
+        return self._clock()
 
     def columns(self, requests: Sequence[Request], start: int = 0, stop: int | None = None) -> Columns:
         """Lay the lines of the requests side by side; ``start`` and ``stop`` cut one large request."""
@@ -74,15 +89,27 @@ class Preparer:
             buffer = b"\n".join(lines)
             owner = [n for n, request in enumerate(requests) for _ in request.inbound.lines]
             row_of = [row for request in requests for row in range(len(request.inbound.lines))]
-        heads, bad = (
-            self._heads.decode_mixed(lines) if first.text_ok else self._heads.decode_lines(buffer, lines)
-        )
+        heads, bad = self._decode(first, lines, buffer)
         envelopes, envelope_of = _envelopes(requests, start, stop)
         columns = Columns(
             requests, lines, buffer, heads, [], owner, row_of, set(), bad, envelopes, envelope_of
         )
         self._set_times(columns)
         return columns
+
+    def refuse_bad(self, request: Request, start: int, stop: int) -> None:
+        """Give the bad ones among some lines their verdict, and do nothing else."""
+        lines = request.inbound.lines[start:stop]
+        _, bad = self._decode(request.inbound, lines, b"\n".join(lines))
+        for row, why in bad.items():
+            request.refuse(start + row, why)
+
+    def _decode(
+        self, inbound: Inbound, lines: list[bytes], buffer: bytes
+    ) -> tuple[list[Any], dict[int, str]]:
+        if inbound.text_ok:
+            return self._heads.decode_mixed(lines)
+        return self._heads.decode_lines(buffer, lines)
 
     def _set_times(self, columns: Columns) -> None:
         if all(request.inbound.times is None for request in columns.requests):
@@ -91,7 +118,9 @@ class Preparer:
             if micros is not None:
                 columns.times = self._unique.fill_micros(micros)
                 return
-            parsed: Sequence[Any] = parse_times(values)
+            parsed: Any = parse_times(values)
+            if None in parsed:
+                parsed = self._second_choice(columns, values, parsed)
         else:
             parsed = _envelope_times(columns)
         if None not in parsed:
@@ -114,6 +143,18 @@ class Preparer:
                 if value is None and heads[row] is not None:
                     values[row] = next((v for get in others if (v := get(heads[row])) is not None), None)
         return values
+
+    def _second_choice(
+        self, columns: Columns, values: list[Any], parsed: Sequence[Time | None]
+    ) -> list[Time | None]:
+        """Return the times; where the first field that is there was unusable, that of a later one."""
+        getters = self._time_getters
+        return [
+            next((found for get in getters if (found := parse_time(get(head))) is not None), None)
+            if time is None and value is not None
+            else time
+            for time, value, head in zip(parsed, values, columns.heads, strict=True)
+        ]
 
 
 def _envelope_times(columns: Columns) -> list[tuple[int, int] | None]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.flow.inbound import Inbound
 
+DEPTH = "depth"
+"""Why a line that is too deep is in quarantine."""
+
 _WHY = {
     NOT_JSON: "the line is not valid JSON",
     NOT_OBJECT: "the line is valid JSON but not an object",
@@ -31,6 +34,7 @@ class Request:
         inbound: As decoded.
         answer: Resolved once everything is durable, or with the error to tell.
         bid: Batch id of 16 bytes, or None when a retry cannot be told from a new request.
+        claimed: The batch id is claimed for this very request: it must be settled.
         verdicts: ``origin`` is the position in the request.
         receipts: One for each audit event.
         stored: Records that went to the buffer.
@@ -39,6 +43,7 @@ class Request:
     inbound: Inbound
     answer: asyncio.Future[Outcome]
     bid: bytes | None = None
+    claimed: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     stored: int = 0
@@ -67,10 +72,19 @@ class Request:
             sender = repr((resource.tenant, resource.service, resource.environment)).encode()
             self.bid = hashlib.sha256(b"body\0" + sender + b"\0" + inbound.digest).digest()[:16]
 
-    def reject(self, row: int, why: str) -> None:
-        """Refuse a line that has no usable form."""
+    def refuse(self, row: int, why: str) -> Verdict:
+        """Refuse a line that has no usable form; one that is too deep to scan must not vanish (P5)."""
         line = self.inbound.lines[row]
-        self.verdicts.append(Verdict(self.position(row), "rejected", why, _WHY[why], len(line)))
+        deep = why == TOO_DEEP
+        verdict = Verdict(
+            self.position(row),
+            "quarantined" if deep else "rejected",
+            DEPTH if deep else why,
+            _WHY[why],
+            len(line),
+        )
+        self.verdicts.append(verdict)
+        return verdict
 
     def outcome(self) -> Outcome:
         """Put the answer together."""

@@ -177,6 +177,7 @@ class IngestApp:
         size += inbound.envelope_bytes
         if size > self._limits.inflated_bytes:
             raise inflated_too_large(self._limits.inflated_bytes)
+        size += sum(len(held.line) for held in inbound.held)
         if size > request.held:
             self._budget.take(size - request.held)
             request.held = size

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from headrig import Resource, Verdict
 
-from pipeline.flow.inbound import Inbound
+from pipeline.flow.inbound import Held, Inbound
 from pipeline.flow.timestamps import MAX_NS, Time, parse_time
 from pipeline.receiver.body import inflated_too_large
 from pipeline.receiver.dialect_json import LINE_TOO_LONG, is_complete, too_many
@@ -44,6 +44,7 @@ class PushColumns:
         self._limits = limits
         self._lines: list[bytes] = []
         self._rejected: list[Verdict] = []
+        self._held: list[Held] = []
         self._legacy = False
         self._times: list[int] = []
         self._envelope_of: list[int] = []
@@ -54,9 +55,9 @@ class PushColumns:
         self._carried = 0
 
     def finish(self) -> Inbound:
-        """Return the columns, without lines that are too long."""
+        """Return the columns; lines that are too long are held, for their sender is told 204 and no more."""
         if self._lines and max(map(len, self._lines)) > self._limits.line_bytes:
-            self._drop_long()
+            self._hold_long()
         lines = self._lines
         for row in [row for row, line in enumerate(lines) if b"\n" in line]:
             lines[row] = _one_line(lines[row])
@@ -71,6 +72,7 @@ class PushColumns:
             envelopes=list(self._envelopes),
             envelope_of=self._envelope_of,
             rejected=self._rejected,
+            held=self._held,
             positions=self._positions,
             own_time=bool(lines) and all(self._times),
             envelope_bytes=self._carried,
@@ -215,7 +217,7 @@ class PushColumns:
             self._sizes.append(len(text))
         return number
 
-    def _drop_long(self) -> None:
+    def _hold_long(self) -> None:
         limit = self._limits.line_bytes
         positions = self._positions or list(range(len(self._lines)))
         keep: list[int] = []
@@ -224,7 +226,9 @@ class PushColumns:
                 keep.append(row)
                 continue
             detail = f"longer than the limit of {limit} bytes"
-            self._rejected.append(Verdict(positions[row], "rejected", LINE_TOO_LONG, detail, len(line)))
+            verdict = Verdict(positions[row], "quarantined", LINE_TOO_LONG, detail, len(line))
+            self._rejected.append(verdict)
+            self._held.append(Held(verdict, line, self._times[row]))
         self._lines = [self._lines[row] for row in keep]
         self._times = [self._times[row] for row in keep]
         self._envelope_of = [self._envelope_of[row] for row in keep]

@@ -3,143 +3,18 @@
 import asyncio
 import hashlib
 import json
-import time
+import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from flow_place import Place, inbound, login, record
 from headrig import ConflictError, OverloadedError, Resource, RetryableError
 
-from pipeline.app.doors import QuarantineDoor
-from pipeline.app.paths import Paths
-from pipeline.app.wiring import Blueprint
 from pipeline.archive_format import fragments
-from pipeline.audit.entry import Entry
-from pipeline.audit.keys import open_signer
-from pipeline.audit.server import open_log
-from pipeline.buffer import BatchIds, Claim, Wal
-from pipeline.flow.balance import Balance, missing
-from pipeline.flow.commit import Committer, PartBuilder
-from pipeline.flow.flow import SLICE, Flow
-from pipeline.flow.inbound import Inbound
-from pipeline.flow.prepare import Preparer
-from pipeline.settings import load
-from pipeline.sinks.quarantine import Quarantine
-from pipeline.streams import UniqueTimes
+from pipeline.buffer import Claim
+from pipeline.flow.flow import SLICE
 
-ROOT = Path(__file__).resolve().parents[3]
-SHOP = Resource("shop")
 TAKEN = "01982a5b-7c00-7def-8123-456789abcdef"
-
-
-@pytest.fixture(scope="session")
-def blueprint(tmp_path_factory):
-    """The stages as configured by default; compiled once."""
-    paths = Paths(tmp_path_factory.mktemp("blueprint"))
-    paths.make()
-    return Blueprint(load(ROOT / "config/headrig.yaml", {}), paths)
-
-
-class Door:
-    """The audit log without its socket."""
-
-    def __init__(self, log):
-        self.log = log
-        self.away = False
-
-    async def append(self, leaves):
-        if self.away:
-            raise RetryableError("away")
-        return await self.log.append([Entry._make(leaf[:5]) for leaf in leaves])
-
-    async def receipts(self, bid):
-        return self.log.receipts(bid)
-
-
-class Seen:
-    """Counts what the flow reports."""
-
-    def __init__(self):
-        self.groups = []
-        self.duplicate = 0
-
-    def settled(self, tenant, requests, masked):
-        self.groups.append((tenant, len(requests), Counter(masked)))
-
-    def duplicates(self, tenant, records):
-        self.duplicate += records
-
-
-class Place:
-    """A flow over logs in a directory."""
-
-    def __init__(self, directory, blueprint, *, max_bytes=1 << 30):
-        self.directory = directory
-        self.blueprint = blueprint
-        self.max_bytes = max_bytes
-
-    async def __aenter__(self):
-        paths = Paths(self.directory)
-        paths.make()
-        signer = open_signer(paths.keys / "audit.skey", "test/log", paths.audit_log)
-        self.audit, _ = open_log(paths.audit_log, signer)
-        self.wal = Wal.open(paths.buffer(0), segment_bytes=1 << 20, max_bytes=self.max_bytes, sinks=["loki"])
-        self.ids = BatchIds.create(paths.run / "ids", 1024)
-        for mark, seconds in self.wal.recovered.bids:
-            self.ids.restore(mark, seconds)
-        self.quarantine = Quarantine.open(paths.quarantine, writer="w0", max_bytes=1 << 20)
-        self.door, self.seen = Door(self.audit), Seen()
-        balance = Balance(self.wal.recovered.counters)
-        print_ = self.blueprint
-        self.flow = Flow(
-            preparer=Preparer(print_.heads, print_.settings.time.fields, UniqueTimes(0, 1), time.time_ns),
-            stages=print_.stages(),
-            builder=PartBuilder(print_.streams().encode, print_.leaves, print_.host.key),
-            committer=Committer(self.wal, self.door, QuarantineDoor(self.quarantine), balance, time.time_ns),
-            audit=self.door,
-            ids=self.ids,
-            balance=balance,
-            worker=0,
-            observer=self.seen,
-            failed=lambda: None,
-        )
-        self.flow.start()
-        return self
-
-    async def __aexit__(self, *error):
-        await self.flow.stop()
-        await self.wal.close()
-        await self.audit.close()
-        self.quarantine.close()
-
-    def frames(self):
-        return self.wal.scan(None, 0, max_bytes=1 << 30)
-
-    def rows(self):
-        """Every stored record: labels, ns, line."""
-        found = []
-        for frame in self.frames():
-            for one in fragments.decode(fragments.inflate(frame.payload)):
-                labels = json.loads(bytes(one.stream))
-                found += [(labels, row.ts, row.line) for row in one.values]
-        return found
-
-    def balanced(self, tenant="shop"):
-        return missing(self.wal.counters(tenant)) == self.wal.buffered(tenant, "loki")
-
-
-def inbound(*records, key=None, resource=SHOP):
-    lines = [record if isinstance(record, bytes) else json.dumps(record).encode() for record in records]
-    body = b"\n".join(lines)
-    return Inbound(resource, lines, hashlib.sha256(body).digest(), body=body, key=key)
-
-
-def record(n=0, **fields):
-    return {"timestamp": f"2026-11-24T10:00:00.{n:06d}Z", "service": "checkout", "n": n, **fields}
-
-
-def login(n=0, **fields):
-    return record(n, event="user.login", user="alice", outcome="success", **fields)
 
 
 async def test_a_good_a_bad_and_an_audit_record_each_get_their_verdict(tmp_path, blueprint):
@@ -285,7 +160,9 @@ async def test_a_full_buffer_refuses_before_the_audit_log_has_anything(tmp_path,
     """503 means that nothing was stored, in either log."""
     async with Place(tmp_path, blueprint, max_bytes=4096) as place:
         with pytest.raises(OverloadedError):
-            await place.flow.submit(inbound(*[login(n, pad="x" * 100) for n in range(100)], key="k"))
+            await place.flow.submit(
+                inbound(*[login(n, pad=os.urandom(50).hex()) for n in range(100)], key="k")
+            )
         assert place.audit.committed.size == 0
         assert place.rows() == []
         assert place.ids.claim(hashlib.sha256(b"key\0shop\0k").digest()[:16], 1, 0) is Claim.CLAIMED

@@ -326,8 +326,8 @@ async def test_an_empty_line_is_a_line():
     assert flow.seen[0].lines == [b""]
 
 
-async def test_long_lines_are_rejected_alone():
-    """Lines over the limit go, with all their columns."""
+async def test_long_lines_are_held_alone():
+    """Lines over the limit go to quarantine, with all their columns: the sender hears only 204."""
     flow = Flow()
     body = {
         "streams": [
@@ -336,8 +336,9 @@ async def test_long_lines_are_rejected_alone():
         ]
     }
     answer = await post(flow, body, limits=Limits(line_bytes=10))
-    assert answer.headers["x-headrig-rejected"] == "2"
+    assert answer.headers["x-headrig-quarantined"] == "2"
     inbound = flow.seen[0]
+    assert [(held.line, held.time_ns) for held in inbound.held] == [(b"x" * 11, NS), (b"x" * 12, NS + 3)]
     assert inbound.lines == [b"b", b"c"]
     assert inbound.times == [NS + 1, NS + 2]
     assert inbound.envelope_of == [0, 1]

@@ -68,6 +68,11 @@ class Files:
         """Close a descriptor."""
         os.close(fd)
 
+    def free_bytes(self, path: Path) -> int:
+        """Return how much the file system of ``path`` would take from us."""
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+
 
 files = Files()
 

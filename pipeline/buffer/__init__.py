@@ -8,7 +8,8 @@ Writing: a log is a row of append-only segments. Positions are byte offsets that
 append is the frames (`frame`) of whole requests and returns after one fdatasync, which it shares with all that came
 meanwhile (`group`). Each frame knows what was durable when it was written, which tells damage from a crash.
 Reading: a pump scans its tenant's frames from its cursor (`cursor`) on, and moves the cursor when the sink has them.
-Reclaiming: a segment goes when every sink's cursor is past it; its batch ids stay in a key file (`keys`) for 24 hours.
+Reclaiming (`reclaim`): a segment goes when every sink's cursor is past it, also from the middle, so that a tenant that waits
+holds up nobody else (`extent`); its batch ids stay in a key file (`keys`) for 24 hours. What waits is counted on disk (`tally`).
 Recovery (`recovery`): cuts off what a crash left unfinished, refuses what no crash can leave. One writer (`lock`); any
 process may read along (`reader`). The node's table of batch ids (`idempotency`) is rebuilt from frames and key files.
 
@@ -18,10 +19,10 @@ identical, so a sink that folds equal entries shows them once. Byte tables: ``do
 
 from pipeline.buffer.cursor import Cursor
 from pipeline.buffer.frame import BidMark, Frame, StoredFrame, frame_bytes
-from pipeline.buffer.group import Room
 from pipeline.buffer.idempotency import BatchIds, Claim
 from pipeline.buffer.reader import SegmentGone, read_frames
 from pipeline.buffer.recovery import Recovery
+from pipeline.buffer.space import Room
 from pipeline.buffer.wal import Statistics, Wal
 
 __all__ = [

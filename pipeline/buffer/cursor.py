@@ -1,7 +1,7 @@
 """How far one sink is with one tenant: two slots written in turn, so that one is always whole.
 
 A slot is 512 bytes: turn (u64), position (u64), delivered (u64), length of the rest (u32), CRC-32C of all of these and the rest
-(u32), then a JSON object of refused records by reason. A crash while a slot is written leaves the other, older one: what was
+(u32), then a JSON object of refused records by reason, and of those that went before the sink came. A crash while a slot is written leaves the other, older one: what was
 delivered since is sent again, byte-identical, and folded by the sink.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -21,7 +22,29 @@ from pipeline import durable
 
 SLOT = 512
 _NAME_BYTES = 85
+_BEFORE = "before this sink"
 _FIELDS = struct.Struct("<QQQII")
+
+
+class State(NamedTuple):
+    """What a cursor knows at one time.
+
+    Attributes:
+        position: Everything before it is delivered or refused, or went before the sink came.
+        delivered, refused: Records, ever; refused ones by reason.
+        before: Records that were gone when the cursor was made.
+    """
+
+    turn: int
+    position: int
+    delivered: int
+    refused: dict[str, int]
+    before: int
+
+    @property
+    def gone(self) -> int:
+        """Records that wait no more."""
+        return self.delivered + sum(self.refused.values()) + self.before
 
 
 class Cursor:
@@ -30,18 +53,19 @@ class Cursor:
     Args:
         path: Made when it is missing.
         start: Where a new cursor begins.
+        before: Records that a new cursor's sink will never see: they are gone.
+
+    Attributes:
+        state: Replaced as a whole.
     """
 
-    def __init__(self, path: Path, start: int = 0) -> None:
+    def __init__(self, path: Path, start: int = 0, before: int = 0) -> None:
         self._path = path
-        self._turn = 0
-        self.position = start
-        self.delivered = 0
-        self.refused: dict[str, int] = {}
+        self.state = State(0, start, 0, {}, before)
         if path.exists():
             self._load(path.read_bytes())
         else:
-            slot, _ = _encode(0, start, 0, {})
+            slot, _ = _encode(self.state)
             durable.replace(path, slot.ljust(SLOT, b"\0") + bytes(SLOT), site="buffer.cursor")
 
     def commit(self, position: int, delivered: int, refused: Mapping[str, int]) -> None:
@@ -55,43 +79,58 @@ class Cursor:
         Raises:
             ValueError: The position lies before the last one.
         """
-        if position < self.position:
-            raise ValueError(f"a cursor does not go back from {self.position} to {position}")
-        totals = {**self.refused, **{why: self.refused.get(why, 0) + count for why, count in refused.items()}}
-        turn, sum_delivered = self._turn + 1, self.delivered + delivered
-        slot, totals = _encode(turn, position, sum_delivered, totals)
-        durable.overwrite(self._path, slot, turn % 2 * SLOT, site="buffer.cursor-slot")
+        now = self.state
+        if position < now.position:
+            raise ValueError(f"a cursor does not go back from {now.position} to {position}")
+        totals = {**now.refused, **{why: now.refused.get(why, 0) + count for why, count in refused.items()}}
+        slot, state = _encode(State(now.turn + 1, position, now.delivered + delivered, totals, now.before))
+        durable.overwrite(self._path, slot, state.turn % 2 * SLOT, site="buffer.cursor-slot")
         # A write that failed leaves all as it was: the next one goes to the same slot.
-        self._turn, self.position, self.delivered, self.refused = turn, position, sum_delivered, totals
+        self.state = state
+
+    @property
+    def position(self) -> int:
+        """Everything before it is with the sink."""
+        return self.state.position
+
+    @property
+    def delivered(self) -> int:
+        """Records delivered, ever."""
+        return self.state.delivered
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Records refused, ever, by reason."""
+        return self.state.refused
 
     def _load(self, data: bytes) -> None:
         slots = [slot for slot in (_decode(data[:SLOT]), _decode(data[SLOT:])) if slot is not None]
         if not slots:
             raise CorruptionError(self._path.name, 0, "neither slot of the cursor is whole")
-        self._turn, self.position, self.delivered, self.refused = max(slots, key=lambda slot: slot[0])
+        self.state = max(slots, key=lambda slot: slot.turn)
 
 
-def _encode(
-    turn: int, position: int, delivered: int, refused: dict[str, int]
-) -> tuple[bytes, dict[str, int]]:
-    rest = orjson.dumps(refused)
-    if (
-        len(rest) > SLOT - _FIELDS.size
-    ):  # reasons come from a short list; should there be more, they share a name
-        refused = {"other": sum(refused.values())}
-        rest = orjson.dumps(refused)
-    head = struct.pack("<QQQI", turn, position, delivered, len(rest))
-    return head + crc32c(head + rest).to_bytes(4, "little") + rest, refused
+def _encode(state: State) -> tuple[bytes, State]:
+    before = {_BEFORE: state.before} if state.before else {}
+    rest = orjson.dumps(state.refused | before)
+    if len(rest) > SLOT - _FIELDS.size:
+        # Reasons come from a short list; should there be more, they share a name.
+        state = state._replace(refused={"other": sum(state.refused.values())})
+        rest = orjson.dumps(state.refused | before)
+    head = struct.pack("<QQQI", state.turn, state.position, state.delivered, len(rest))
+    return head + crc32c(head + rest).to_bytes(4, "little") + rest, state
 
 
-def _decode(slot: bytes) -> tuple[int, int, int, dict[str, int]] | None:
+def _decode(slot: bytes) -> State | None:
     if len(slot) < _FIELDS.size:
         return None
     turn, position, delivered, length, crc = _FIELDS.unpack_from(slot)
     rest = slot[_FIELDS.size : _FIELDS.size + length]
     if length > SLOT - _FIELDS.size or crc32c(slot[: _FIELDS.size - 4] + rest) != crc:
         return None
-    return turn, position, delivered, orjson.loads(rest)
+    refused = orjson.loads(rest)
+    before = refused.pop(_BEFORE, 0)
+    return State(turn, position, delivered, refused, before)
 
 
 def cursor_path(directory: Path, tenant: str, sink: str) -> Path:

@@ -44,6 +44,8 @@ _BID = struct.Struct("<16sIB")
 _CHECKED = 20
 MAX_BYTES = 256 << 20
 MAX_TENANT_BYTES = 1024
+STORED = "stored"
+"""The one count that the buffer itself looks at: a tenant's records that ever were in its frames."""
 _U32 = (1 << 32) - 1
 
 

@@ -25,13 +25,6 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Room:
-    """Bytes set aside in a log for one append; what an append has not used is given back."""
-
-    left: int
-
-
-@dataclass(slots=True)
 class Job:
     """One write: perhaps a new segment, then the frames of all who waited; the log ends at ``end`` then."""
 

@@ -28,7 +28,7 @@ _U32 = (1 << 32) - 1
 
 
 class KnownIds:
-    """Batch ids of stored requests with the unix seconds of their append, oldest first; the newest million.
+    """Batch ids of stored requests with the unix seconds of their append, those of key files before those of frames; the last million.
 
     Packed as in a key file, 24 bytes each: as objects a million would take 200 MB.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headrig import CorruptionError
 
+from pipeline.buffer import extent
 from pipeline.buffer.frame import (
     FIXED,
     MAX_TENANT_BYTES,
@@ -58,7 +59,9 @@ def _segment_frames(path: Path, first: int, start: int, following: int | None) -
     except FileNotFoundError:
         raise SegmentGone from None
     try:
-        end = first + os.fstat(fd).st_size if following is None else following
+        end = first + os.fstat(fd).st_size
+        if following is not None and not (end < following and _is_gap(path, end, following)):
+            end = following
         walked = walk(fd, first, start, end)
         while True:
             try:
@@ -72,6 +75,17 @@ def _segment_frames(path: Path, first: int, start: int, following: int | None) -
             raise CorruptionError(path.name, position - first, "a frame is damaged")
     finally:
         os.close(fd)
+
+
+def _is_gap(path: Path, first: int, end: int) -> bool:
+    """Tell whether what follows a segment on disk was removed from the middle of the log."""
+    if extent.load(path.parent).covers(first, end):
+        return True
+    if (
+        not path.exists()
+    ):  # gaps before the oldest segment are forgotten, so only then is the answer worth nothing
+        raise SegmentGone
+    return False
 
 
 def _is_damaged(fd: int, first: int, position: int) -> bool:
@@ -138,20 +152,8 @@ def walk(
     return position
 
 
-def count_records(directory: Path, tenant: str, start: int, end: int) -> int:
-    """Count a tenant's records between two positions from the frame headers on disk."""
-    listed = list_segments(directory)
-    count = 0
-    for number, (first, path) in enumerate(listed):
-        stop = listed[number + 1][0] if number + 1 < len(listed) else end
-        for header in headers(path, first, max(start, first + HEADER.size), min(stop, end)):
-            if header.tenant == tenant:
-                count += header.records
-    return count
-
-
-def headers(path: Path, first: int, start: int, end: int) -> Iterator[Header]:
-    """Yield the header of each frame between two positions, without reading payloads or checking them."""
+def headers(path: Path, first: int, start: int, end: int) -> Iterator[tuple[Header, int]]:
+    """Yield the header and the position of each frame between two positions; payloads are not read or checked."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -166,7 +168,7 @@ def headers(path: Path, first: int, start: int, end: int) -> Iterator[Header]:
             header = decode_header(data, position - base, position)
             if header is None or position + header.length > end:
                 return
-            yield header
+            yield header, position
             position += header.length
     finally:
         os.close(fd)

@@ -3,15 +3,17 @@
 A crash leaves at most, and only at the end: a segment without a whole header, a part of one write, and so a request
 whose last frame is missing. All of these were never acknowledged. A frame knows what was durable when it was written, so
 what is not whole before that cannot come from a crash: that is damage, like a segment missing between two or a cursor
-beyond the end, and nothing is touched.
+beyond the end, and nothing is touched. A segment may be missing in the middle only if the `extent` says so.
 
 One case looks the same from both sides: the last write before a crash, damaged afterwards, with no cursor beyond. It is
-cut off, counted and logged. After an orderly `Wal.close` there is no such case, for it leaves a frame behind the last write.
+cut off, counted and logged. After an orderly `Wal.close` there is no such case, for it leaves a frame behind the last write,
+and outside the segments how far the log reached.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,8 @@ from pathlib import Path
 from headrig import CorruptionError
 
 from pipeline import durable
-from pipeline.buffer.frame import StoredFrame, follow
+from pipeline.buffer import extent
+from pipeline.buffer.frame import STORED, StoredFrame, follow
 from pipeline.buffer.keys import KEEP_SECONDS, KnownIds
 from pipeline.buffer.segment import HEADER, Segment, find_later, frames, header_ok, list_segments
 
@@ -35,6 +38,8 @@ class Recovery:
         bids: Batch ids younger than 24 hours, with the unix seconds of their append; the newest million.
         counters: The newest cumulative counts of each tenant.
         listed: The tenants whose counts are in the last segment.
+        records: Of each tenant, in frames that are there.
+        gone: Of each tenant, those that went with segments: a sink that is new will never see them.
         truncated_bytes: Cut off the end.
         truncated_frames: Whole frames among them: of a request without its last frame.
     """
@@ -43,6 +48,8 @@ class Recovery:
     bids: KnownIds = field(default_factory=KnownIds)
     counters: dict[str, Mapping[str, int]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
+    records: Counter[str] = field(default_factory=Counter)
+    gone: dict[str, int] = field(default_factory=dict)
     truncated_bytes: int = 0
     truncated_frames: int = 0
 
@@ -60,31 +67,43 @@ def recover(directory: Path, known: KnownIds, now: int, furthest: int = 0) -> Re
         CorruptionError: Names segment and offset; nothing was changed.
     """
     found = Recovery(bids=known)
+    known_extent = extent.load(directory)
     listed = list_segments(directory)
     for number, (first, path) in enumerate(listed):
-        if found.segments and found.segments[-1].end != first:
-            previous = found.segments[-1]
+        previous = found.segments[-1] if found.segments else None
+        gap = previous is not None and previous.end != first
+        if gap and previous is not None and not known_extent.covers(previous.end, first):
             raise CorruptionError(
                 path.name, 0, f"begins at {first}, the segment before ends at {previous.end}"
             )
-        _read_segment(found, path, first, now, last=number == len(listed) - 1)
+        # What lies behind a gap was there when the gap was made.
+        _read_segment(found, path, first, now, last=number == len(listed) - 1, old=gap)
     known.trim()
     end = found.segments[-1].end if found.segments else 0
-    if furthest > end:
+    if max(furthest, known_extent.end) > end:
         name, offset = (listed[-1][1].name, end - listed[-1][0]) if listed else (directory.name, 0)
         raise CorruptionError(
-            name, max(offset, 0), f"the log ends at {end}, a sink has taken it up to {furthest}"
+            name, max(offset, 0), f"the log ends at {end}, {_reached(furthest, known_extent.end)}"
         )
     if found.truncated_bytes or len(found.segments) < len(listed):
         _cut(found, listed[-1][1])
+    if found.segments and (found.segments[0].first or extent.gaps_between(found.segments)):
+        for tenant, counts in found.counters.items():
+            found.gone[tenant] = max(counts.get(STORED, 0) - found.records[tenant], 0)
     return found
 
 
-def _read_segment(found: Recovery, path: Path, first: int, now: int, *, last: bool) -> None:
+def _reached(furthest: int, end: int) -> str:
+    if furthest >= end:
+        return f"a sink has taken it up to {furthest}"
+    return f"it reached up to {end} before"
+
+
+def _read_segment(found: Recovery, path: Path, first: int, now: int, *, last: bool, old: bool) -> None:
     data = path.read_bytes()
     if not header_ok(data, first):
         # Without a segment before it, it was there when that one went.
-        if not last or (first and not found.segments) or find_later(data, first, 0) is not None:
+        if not last or old or (first and not found.segments) or find_later(data, first, 0) is not None:
             raise CorruptionError(path.name, 0, "the segment's header is damaged")
         found.truncated_bytes += len(data)
         return
@@ -117,6 +136,7 @@ def _keep(found: Recovery, segment: Segment, kept: list[StoredFrame], now: int) 
         segment.note(frame)
         found.counters[frame.tenant] = frame.counters
         found.listed.add(frame.tenant)
+        found.records[frame.tenant] += frame.records
         if now - frame.seconds < KEEP_SECONDS:
             found.bids.add(frame.bids, frame.seconds)
 

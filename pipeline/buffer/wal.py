@@ -7,23 +7,28 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrig import CorruptionError, IntegrityError, OverloadedError
 
 from pipeline import durable
-from pipeline.buffer import reader
+from pipeline.buffer import extent, reader
 from pipeline.buffer.counts import Counts
 from pipeline.buffer.cursor import Cursor, cursor_path, furthest
+from pipeline.buffer.extent import Extent
 from pipeline.buffer.frame import Frame, StoredFrame, check_whole, place, prepare
-from pipeline.buffer.group import Job, Queue, Room, Waiting, Watchers, fail, succeed
-from pipeline.buffer.keys import KeyFiles, known_of
+from pipeline.buffer.group import Job, Queue, Waiting, Watchers, fail, succeed
+from pipeline.buffer.keys import KeyFiles
 from pipeline.buffer.lock import take_lock
+from pipeline.buffer.reclaim import remove_past
 from pipeline.buffer.recovery import Recovery, recover
 from pipeline.buffer.segment import HEADER, Segment, encode_header, segment_path
+from pipeline.buffer.space import Room, Space
+from pipeline.buffer.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +67,21 @@ class Wal:
         self._keys = keys
         self._lock_fd = lock
         self._segment_bytes = segment_bytes
-        self._max_bytes = max_bytes
+        self._space = Space(directory, max_bytes, lambda: self._used() + self._counts.head_bytes)
+        self._tally = Tally()
         self._sinks = tuple(sinks)
         self._clock = clock
         self._segments = recovered.segments
         self._guard = threading.Lock()  # over `_segments`
         self._reclaiming = threading.Lock()  # each sink has a pump, and each pump reclaims
         self._cursors: dict[tuple[str, str], Cursor] = {}
+        self._counting = threading.Lock()
         self._opening = threading.Lock()  # over `_cursors`; held during a sync, so never by the loop
         self._counts = Counts(recovered.counters)
         self._written: dict[str, Mapping[str, int]] = dict(recovered.counters)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending = Queue()
-        self._reserved = 0
         self._writing = False
         self._idle: asyncio.Future[None] | None = None
         self._closed = False
@@ -155,28 +161,16 @@ class Wal:
     # Appending
 
     def has_room(self, size: int) -> bool:
-        """Tell whether ``size`` more bytes stay within ``max_bytes``."""
-        return self._used() + self._reserved + self._counts.head_bytes + size <= self._max_bytes
+        """Tell whether ``size`` more bytes stay within ``max_bytes``, and the disk has them."""
+        return self._space.has_room(size)
 
-    @contextlib.contextmanager
-    def reserve(self, size: int) -> Iterator[Room]:
+    def reserve(self, size: int) -> AbstractContextManager[Room]:
         """Set room aside until `put` takes it or the block ends, so that work in between is not in vain.
 
         Raises:
             OverloadedError: There is none.
         """
-        if not self.has_room(size):
-            raise OverloadedError("the buffer is full", retry_after=5.0)
-        room = Room(size)
-        self._reserved += size
-        try:
-            yield room
-        finally:
-            self._give_back(room)
-
-    def _give_back(self, room: Room) -> None:
-        self._reserved -= room.left
-        room.left = 0
+        return self._space.reserve(size)
 
     async def append(self, frames: Sequence[Frame]) -> int:
         """Append the frames of one or more whole requests, one behind the other; errors as `put`.
@@ -210,11 +204,7 @@ class Wal:
         check_whole(frames)
         prepared = [prepare(frame) for frame in frames]
         size = sum(frame.length for frame in prepared)
-        beyond = size - (room.left if room is not None else 0)
-        if beyond > 0 and not self.has_room(beyond):
-            raise OverloadedError("the buffer is full", retry_after=5.0)
-        if room is not None:
-            self._give_back(room)
+        self._space.take(size, room)
         self._loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = self._loop.create_future()
         self._pending.add(Waiting(prepared, size, done))
@@ -350,13 +340,25 @@ class Wal:
         with self._opening:
             key = (tenant, sink)
             if key not in self._cursors:
-                oldest = self._segments[0].first
-                self._cursors[key] = Cursor(cursor_path(self.directory, tenant, sink), oldest)
+                # Of what recovery found nothing goes before each sink has a cursor.
+                oldest, gone = self._segments[0].first, self.recovered.gone.get(tenant, 0)
+                self._cursors[key] = Cursor(cursor_path(self.directory, tenant, sink), oldest, gone)
             return self._cursors[key]
 
     def buffered(self, tenant: str, sink: str) -> int:
         """Count the records behind a cursor, from the frame headers on disk. Blocks."""
-        return reader.count_records(self.directory, tenant, self.cursor(tenant, sink).position, self.end)
+        key = (tenant, sink)
+        return self.waiting({key: self.cursor(tenant, sink).position}, self.end)[key]
+
+    def waiting(self, positions: Mapping[tuple[str, str], int], end: int) -> Mapping[tuple[str, str], int]:
+        """Count the records between each position and the end, from the frame headers on disk. Blocks.
+
+        Args:
+            positions: Of cursors, by tenant and sink.
+            end: Of what was durable when the positions were known.
+        """
+        with self._counting:
+            return self._tally.count(tuple(self._segments), positions, end)
 
     def statistics(self) -> Statistics:
         """Return what the log holds now."""
@@ -369,26 +371,20 @@ class Wal:
     # Reclaiming
 
     def reclaim(self) -> None:
-        """Remove segments that every sink is past, oldest first; their batch ids stay for 24 hours. Blocks.
-
-        A crash between the key file and the removal leaves both, which is harmless.
-        """
+        """Remove segments that every sink is past; their batch ids stay for 24 hours. Blocks."""
         with self._reclaiming:
-            self._reclaim()
-
-    def _reclaim(self) -> None:
-        while self._is_past(segment := self._segments[0]):
-            if len(self._segments) == 1 or segment.end >= self.end:
-                # Nothing behind it is on disk yet, and without any segment the log would begin at 0 again.
-                if segment.ends and segment.size >= min(self._segment_bytes, self._max_bytes // 2):
-                    self._ask_to_roll(segment)
-                return
-            now = self._clock()
-            self._keys.add(segment.first, known_of(segment, now), now)
-            segment.passed = True
-            durable.remove(segment.path, site="buffer.reclaim")
-            with self._guard:
-                self._segments.pop(0)
+            remove_past(
+                self.directory,
+                self._segments,
+                self._guard,
+                self._keys,
+                end=self.end,
+                now=self._clock(),
+                is_past=self._is_past,
+            )
+            last, most = self._segments[-1], self._space.max_bytes // 2
+            if last.ends and last.size >= min(self._segment_bytes, most) and self._is_past(last):
+                self._ask_to_roll(last)
 
     def _ask_to_roll(self, segment: Segment) -> None:
         """Else a delivered segment could fill the log, with no room for the frames that would end it."""
@@ -419,6 +415,7 @@ class Wal:
         self._thread.shutdown(wait=True)
         if self._fd >= 0:
             self._seal()
+            self._remember_end()
             durable.files.close(self._fd)
             self._fd = -1
         os.close(self._lock_fd)
@@ -428,3 +425,9 @@ class Wal:
         if self._poison is None and self.end > self._sealed:
             with contextlib.suppress(OSError):
                 durable.files.write(self._fd, self._encode_counts(self._counts.tenants()[-1:]))
+
+    def _remember_end(self) -> None:
+        """Note where the log ends, outside its last segment, so that no frame can be taken off while nobody looks."""
+        if self._poison is None:
+            with self._reclaiming, contextlib.suppress(OSError):
+                extent.store(self.directory, Extent(self.end, extent.gaps_between(self._segments)))

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.buffer.frame import STORED
+
 if TYPE_CHECKING:
     from headrig import Verdict
 
+__all__ = ["DUPLICATE", "RECEIVED", "STORED", "Balance", "missing", "verdict_counts"]
+
 RECEIVED = "received"
 DUPLICATE = "duplicate"
-STORED = "stored"
 
 
 class Balance:

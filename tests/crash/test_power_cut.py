@@ -66,7 +66,7 @@ def test_a_kill_a_restart_and_then_a_power_cut_lose_and_double_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("story", [Bench.first, Bench.late], ids=["first", "late"])
+@pytest.mark.parametrize("story", [Bench.first, Bench.late, Bench.pinned], ids=["first", "late", "pinned"])
 def test_a_power_cut_that_leaves_any_of_the_names_loses_and_doubles_nothing(
     bench: Bench, story: Callable
 ) -> None:
@@ -127,10 +127,10 @@ def test_what_a_full_buffer_refuses_is_in_no_count(bench: Bench) -> None:
     async def story(plant: Plant) -> None:
         (wal,) = plant.worker.wals
         await plant.send(bench.bodies[0])
-        most, wal._max_bytes = wal._max_bytes, wal.statistics().bytes + 2 * len(small.data)
+        most, wal._space.max_bytes = wal._space.max_bytes, wal.statistics().bytes + 2 * len(small.data)
         with pytest.raises(OverloadedError):
             await plant.send(small)
-        wal._max_bytes = most
+        wal._space.max_bytes = most
         await plant.flow.write_counts()
         await plant.deliver()
         assert plant.books() == [(0, 0)]

@@ -13,7 +13,7 @@ from recording_loki import RecordingLoki
 from retrying import Body
 from running import ROOT, Headrig, wait_until
 
-from pipeline.app.worker import balance_of
+from pipeline.app.books import balance_of
 from pipeline.audit.segments import read_log
 from pipeline.buffer import Wal
 

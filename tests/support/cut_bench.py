@@ -19,6 +19,9 @@ from running import ROOT
 from pipeline import durable
 from pipeline.telemetry import Telemetry
 
+SLOW = "slow"
+"""A tenant whose records wait."""
+
 
 def make_bodies() -> list[Body]:
     """Make what clients send: small, large, cut into frames, with events, one record that cannot be scanned."""
@@ -35,6 +38,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.bodies = make_bodies()
+        self.slow = make_body(random.Random(4), "slow", 4)
         self.blueprint = make_blueprint(ROOT, directory / "blueprint")
         (directory / "metrics").mkdir()
         self.telemetry = Telemetry(directory / "metrics", "test")
@@ -99,6 +103,15 @@ class Bench:
             await plant.send(body)
         await plant.deliver()
 
+    async def pinned(self, plant: Plant) -> None:
+        """A life with a tenant whose records stay, so that segments go from the middle of the log."""
+        for number, body in enumerate(self.bodies):
+            await plant.send(body)
+            if number in (1, 5):
+                await plant.send(self.slow, SLOW)
+            if number % 3 == 2:
+                await plant.deliver(SLOW)
+
     def broken_promises(self, root: Path, world: World) -> list[str]:
         """Start on what is left after a cut, let clients retry, and say which promises do not hold."""
         wrong = _signed(root / "data" / "audit", max([0, *world.checkpoints]))
@@ -107,12 +120,13 @@ class Bench:
         async def look(plant: Plant) -> None:
             wrong.extend(_acknowledged(plant, world, self.bodies))
             await plant.deliver()
-            wrong.extend(_lines(world, self.bodies, told, exactly=False))
+            wrong.extend(_lines(world, [*self.bodies, self.slow], told, exactly=False))
             for body in self.bodies:
                 answer = await plant.send(body)
                 wrong.extend(_same(body, answer, told.get(body.names[0])))
             await plant.deliver()
             wrong.extend(_lines(world, self.bodies, told, exactly=True))
+            wrong.extend(_lines(world, [self.slow], told, exactly=False))
             wrong.extend(f"books: {entry}" for entry in plant.books() if entry != (0, 0))
             names = [_name(leaf) for _, leaf in plant.leaves().values()]
             wrong.extend(f"leaf {name} twice" for name in set(names) if names.count(name) > 1)

@@ -24,10 +24,11 @@ from headrig import DetectorSpec, IntegrityError, Resource
 from retrying import Body
 
 from pipeline.app.audit import Leaves
+from pipeline.app.books import balance_of
 from pipeline.app.node import Node
 from pipeline.app.paths import Paths
 from pipeline.app.wiring import Blueprint
-from pipeline.app.worker import Worker, balance_of
+from pipeline.app.worker import Worker
 from pipeline.audit.keys import open_signer
 from pipeline.audit.segments import read_log
 from pipeline.audit.sequencer import AuditLog
@@ -146,6 +147,17 @@ class _Sink:
         pass
 
 
+class _Without(WalFeed):
+    """The tenants of a buffer, but for one."""
+
+    def __init__(self, log: Any, sink: str, without: str) -> None:
+        super().__init__(log, sink)
+        self._without = without
+
+    def tenants(self) -> Sequence[str]:
+        return [tenant for tenant in super().tenants() if tenant != self._without]
+
+
 class _Direct:
     """The worker's connection to the audit process, without a process."""
 
@@ -202,10 +214,10 @@ class Plant:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def send(self, body: Body) -> Outcome:
+    async def send(self, body: Body, tenant: str = TENANT) -> Outcome:
         """Send a body as its client does; remember the answer."""
         digest = hashlib.sha256(body.data).digest()
-        inbound = decode(body.data, b"application/x-ndjson", Resource(TENANT, None, None), digest, Limits())
+        inbound = decode(body.data, b"application/x-ndjson", Resource(tenant, None, None), digest, Limits())
         inbound.key = body.key
         outcome = await self.flow.submit(inbound)
         now = self._world.clock()
@@ -215,8 +227,8 @@ class Plant:
             self._world.quarantined.setdefault(held, now)
         return outcome
 
-    async def deliver(self) -> None:
-        """Pump everything there is, leaves too; reclaim what every sink is past."""
+    async def deliver(self, without: str = "") -> None:
+        """Pump everything there is, leaves too, but for one tenant; reclaim what every sink is past."""
         settings = self._blueprint.settings
         sink = _Sink(self._world)
         leaves = LeafFeed(
@@ -225,7 +237,7 @@ class Plant:
             settings.audit.origin,
             settings.audit.tenant,
         )
-        for feed in (*(WalFeed(wal, sink.name) for wal in self.worker.wals), leaves):
+        for feed in (*(_Without(wal, sink.name, without) for wal in self.worker.wals), leaves):
             seconds = itertools.count(0.0, 10.0)
             pump = Pump(feed, sink, settings=PumpSettings(linger_s=0.0), clock=lambda s=seconds: next(s))
             pump.start()
@@ -239,7 +251,9 @@ class Plant:
 
     def books(self) -> list[tuple[int, int]]:
         """Return (buffered, imbalance) of each log."""
-        return [balance_of(wal, TENANT, "loki") for wal in self.worker.wals if TENANT in wal.tenants()]
+        return [
+            balance_of(wal, tenant, "loki") for wal in self.worker.wals for tenant in sorted(wal.tenants())
+        ]
 
     def leaves(self) -> dict[int, tuple[str, bytes]]:
         """Return index to leaf hash and leaf of the audit log on disk."""

@@ -172,12 +172,12 @@ async def test_counts_that_find_no_room_are_written_later(tmp_path, blueprint):
     async with Place(tmp_path, blueprint) as place:
         await place.flow.submit(inbound(record(1)))
         await place.flow.submit(inbound(b"garbage"))
-        most, place.wal._max_bytes = place.wal._max_bytes, 0
+        most, place.wal._space.max_bytes = place.wal._space.max_bytes, 0
         with pytest.raises(OverloadedError):
             await place.flow.write_counts()
         await place.flow.stop()
         assert "rejected.not-json" not in place.wal.counters("shop")
-        place.wal._max_bytes = most
+        place.wal._space.max_bytes = most
         await place.flow.write_counts()
         assert place.wal.counters("shop")["rejected.not-json"] == 1
         assert place.balanced()

@@ -1,0 +1,77 @@
+r"""How far a log reached, and which segments are gone from its middle: a small file beside the segments.
+
+``extent`` is magic ``HREXT\0\0\1`` (8), end (u64), number (u32), CRC-32C of the 20 bytes before and of the rest (u32), then
+{u64 first, u64 end} for each gap, in order, little-endian. The log never ends before ``end`` again: what was there was durable.
+Between two segments nothing may be missing but what lies within a gap.
+
+It is replaced before segments go from the middle, and at an orderly end. A crash in between leaves segments within a gap, which
+are as good as any: every sink is past them, and they go again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from google_crc32c import value as crc32c
+from headrig import CorruptionError
+
+from pipeline import durable
+from pipeline.buffer.segment import Segment
+
+NAME = "extent"
+MAGIC = b"HREXT\0\0\1"
+FIXED = struct.Struct("<8sQII")
+GAP = struct.Struct("<QQ")
+
+
+class Extent(NamedTuple):
+    """What is known of a log outside its segments.
+
+    Attributes:
+        end: The log ended there, or later.
+        gaps: First position, and position after the last one, of what is gone from its middle.
+    """
+
+    end: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    def covers(self, first: int, end: int) -> bool:
+        """Tell whether everything between two positions may be gone."""
+        return any(low <= first and end <= high for low, high in self.gaps)
+
+
+def load(directory: Path) -> Extent:
+    """Read the extent of a log; one that has no such file may end and begin anywhere, without gaps.
+
+    Raises:
+        CorruptionError: The file is damaged.
+    """
+    try:
+        data = (directory / NAME).read_bytes()
+    except FileNotFoundError:
+        return Extent()
+    if len(data) >= FIXED.size:
+        magic, end, number, crc = FIXED.unpack_from(data)
+        rest = data[FIXED.size :]
+        if magic == MAGIC and number * GAP.size == len(rest) and crc32c(data[:20] + rest) == crc:
+            return Extent(end, tuple(GAP.iter_unpack(rest)))
+    raise CorruptionError(NAME, 0, "the extent of the log is damaged")
+
+
+def store(directory: Path, extent: Extent) -> None:
+    """Replace the extent of a log; durable on return."""
+    rest = b"".join([GAP.pack(*gap) for gap in extent.gaps])
+    head = struct.pack("<8sQI", MAGIC, extent.end, len(extent.gaps))
+    crc: int = crc32c(head + rest)
+    durable.replace(directory / NAME, head + crc.to_bytes(4, "little") + rest, site="buffer.extent")
+
+
+def gaps_between(segments: Sequence[Segment]) -> tuple[tuple[int, int], ...]:
+    """Return what is gone between segments."""
+    return tuple(
+        (before.end, after.first) for before, after in pairwise(segments) if before.end != after.first
+    )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
 
 import uvloop
-from headrig import RetryableError
+from headrig import IntegrityError, RetryableError
 
+from pipeline.app.books import Key, balances
 from pipeline.app.doors import AuditDoor, FlowMetrics, PumpMetrics, QuarantineDoor
 from pipeline.app.node import Node
 from pipeline.app.protocol import Bounds
@@ -24,7 +26,7 @@ from pipeline.app.server import HttpServer
 from pipeline.app.sinks import make_sinks, sink_names
 from pipeline.audit.client import AuditClient
 from pipeline.buffer import Wal
-from pipeline.flow.balance import RECEIVED, Balance, missing
+from pipeline.flow.balance import RECEIVED, Balance
 from pipeline.flow.commit import Committer, PartBuilder
 from pipeline.flow.flow import Flow
 from pipeline.flow.prepare import Preparer
@@ -39,6 +41,8 @@ log = logging.getLogger("headrig.worker")
 
 _BEAT_SECONDS = 1.0
 _SAMPLE_SECONDS = 2.0
+_FLOW_SECONDS = 1.0
+"""What the flow gets to write counts when the server took all the time; the supervisor waits 5 s longer."""
 
 
 def run_worker(node: Node, listener: socket.socket, worker: int) -> int:
@@ -73,6 +77,7 @@ class Worker:
         self._pumps: list[Pump] = []
         self._sinks: list[Sink] = []
         self._streams: Streams
+        self._known: set[Key] = set()
         self._background: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> int:
@@ -197,20 +202,30 @@ class Worker:
         """Log an error that nobody expected: its class and place, never its text."""
         log.error("a request failed", exc_info=(type(error), error, error.__traceback__))
 
-    def _fail(self) -> None:
-        log.error("the outcome of a durable write is unknown: the worker ends and recovers from disk")
+    def _fail(
+        self, why: str = "the outcome of a durable write is unknown: the worker ends and recovers from disk"
+    ) -> None:
+        log.error(why)
         self._failed = True
         self._stop.set()
 
     async def _drain(self, server: HttpServer, flow: Flow, client: AuditClient) -> None:
-        """SIGTERM: answer what is in flight, write counts, give the sinks a little time. All is durable anyway."""
+        """SIGTERM: answer what is in flight, write counts, give the sinks a little time. All is durable anyway.
+
+        All steps share one deadline: the supervisor kills a worker that is still there a little later.
+        """
         self.stopping = True
         self.ready = False
         self.telemetry.workers.set(0)
-        seconds = self._node.settings.drain
-        await server.stop(seconds)
-        await flow.stop()
-        await asyncio.gather(*(pump.drain(seconds) for pump in self._pumps))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._node.settings.drain
+        await server.stop(max(deadline - loop.time(), 0.0))
+        try:
+            await asyncio.wait_for(flow.stop(), max(deadline - loop.time(), _FLOW_SECONDS))
+        except TimeoutError:
+            log.warning("requests are still in flight: their senders get no answer and will send them again")
+        left = max(deadline - loop.time(), 0.0)
+        await asyncio.gather(*(pump.drain(left) for pump in self._pumps))
         for sink in self._sinks:
             await sink.close()
         await client.close()
@@ -229,46 +244,40 @@ class Worker:
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _sample(self, flow: Flow) -> None:
-        """Refresh the gauges; write counts that no frame carries yet."""
+        """Refresh the gauges; write counts that no frame carries yet. Nothing but damage ends this."""
         while True:
             try:
+                await self._sample_once()
                 await flow.write_counts()
-                await asyncio.to_thread(self._sample_once)
             except RetryableError:
                 log.info("the buffer is full: counts are written later")
+            except IntegrityError as error:
+                self.unexpected(error)
+                self._fail("what is stored does not verify: the worker ends and recovers from disk")
+                return
+            except Exception as error:
+                self.unexpected(error)
+                for (
+                    key
+                ) in self._known:  # not a number: no alert takes the last good value for the present one
+                    self.telemetry.imbalance.labels(*key).set(math.nan)
             await asyncio.sleep(_SAMPLE_SECONDS)
 
-    def _sample_once(self) -> None:
-        used = 0
-        buffered: dict[tuple[str, str], int] = {}
-        imbalance: dict[tuple[str, str], int] = {}
-        for wal in self.wals:
-            used += wal.statistics().bytes
-            for sink in sink_names(self._node.settings):
-                for tenant in wal.tenants():
-                    count, open_ = balance_of(wal, tenant, sink)
-                    key = (tenant, sink)
-                    buffered[key] = buffered.get(key, 0) + count
-                    imbalance[key] = imbalance.get(key, 0) + open_
-        self.telemetry.buffer_bytes.set(used)
+    async def _sample_once(self) -> None:
+        telemetry = self.telemetry
+        telemetry.buffer_bytes.set(sum(wal.statistics().bytes for wal in self.wals))
         demoted, self._streams.demoted = self._streams.demoted, 0
-        self.telemetry.demoted.inc(demoted)
+        telemetry.demoted.inc(demoted)
         if self._node.ids is not None:
             evicted, self._node.ids.evicted = self._node.ids.evicted, 0
-            self.telemetry.ids_evicted.inc(evicted)
+            telemetry.ids_evicted.inc(evicted)
+        buffered: Counter[Key] = Counter()
+        imbalance: Counter[Key] = Counter()
+        for wal in self.wals:
+            for key, (count, open_) in (await balances(wal, sink_names(self._node.settings))).items():
+                buffered[key] += count
+                imbalance[key] += open_
+        self._known = set(buffered)
         for key, count in buffered.items():
-            self.telemetry.buffered.labels(*key).set(count)
-            self.telemetry.imbalance.labels(*key).set(imbalance[key])
-
-
-def balance_of(wal: Wal, tenant: str, sink: str) -> tuple[int, int]:
-    """Return what is buffered for a sink, counted from the frames, and what is in no term of the balance."""
-    cursor = wal.cursor(tenant, sink)
-    for _ in range(3):  # the cursor may move between the readings
-        position = cursor.position
-        counts: Mapping[str, int] = wal.counters(tenant)
-        buffered = wal.buffered(tenant, sink)
-        gone = cursor.delivered + sum(cursor.refused.values())
-        if cursor.position == position and wal.counters(tenant) == counts:
-            break
-    return buffered, missing(counts) - gone - buffered
+            telemetry.buffered.labels(*key).set(count)
+            telemetry.imbalance.labels(*key).set(imbalance[key])

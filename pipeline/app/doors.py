@@ -11,7 +11,8 @@ from headrig import IntegrityError, SinkUnavailableError, Verdict
 from pipeline.audit.client import AuditClient
 from pipeline.audit.entry import Entry
 from pipeline.flow.balance import verdict_counts
-from pipeline.flow.commit import Leaf, LoggedEntry
+from pipeline.flow.commit import LoggedEntry
+from pipeline.flow.part import Leaf
 from pipeline.flow.request import Request
 from pipeline.sinks.quarantine import Quarantine, Unscanned
 

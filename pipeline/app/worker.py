@@ -27,8 +27,9 @@ from pipeline.app.sinks import make_sinks, sink_names
 from pipeline.audit.client import AuditClient
 from pipeline.buffer import Wal
 from pipeline.flow.balance import RECEIVED, Balance
-from pipeline.flow.commit import Committer, PartBuilder
+from pipeline.flow.commit import Committer
 from pipeline.flow.flow import Flow
+from pipeline.flow.part import PartBuilder
 from pipeline.flow.prepare import Preparer
 from pipeline.sinks.delivery import Sink
 from pipeline.sinks.pump import Pump, Turns

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from google_crc32c import value as crc32c
 from headrig import CorruptionError
 
 from pipeline import durable
+from pipeline.buffer.segment import Segment
 
 SLOT = 512
 _NAME_BYTES = 85
@@ -131,6 +133,44 @@ def _decode(slot: bytes) -> State | None:
     refused = orjson.loads(rest)
     before = refused.pop(_BEFORE, 0)
     return State(turn, position, delivered, refused, before)
+
+
+class Cursors:
+    """The cursors of one log; they are opened when they are first asked for, which may read and write the disk.
+
+    Args:
+        directory: The log.
+        sinks: Which must be past a segment before it goes.
+        segments: Of the log, shared with it.
+        gone: Of each tenant, records that are gone: of what is there nothing goes before each sink has a cursor.
+    """
+
+    def __init__(
+        self, directory: Path, sinks: Sequence[str], segments: Sequence[Segment], gone: Mapping[str, int]
+    ) -> None:
+        self._directory = directory
+        self._sinks = tuple(sinks)
+        self._segments = segments
+        self._gone = gone
+        self._open: dict[tuple[str, str], Cursor] = {}
+        self._opening = threading.Lock()  # held during a sync, so never by the loop
+
+    def get(self, tenant: str, sink: str) -> Cursor:
+        """Return the cursor of one sink and tenant; a new one begins at the oldest frame."""
+        with self._opening:
+            found = self._open.get((tenant, sink))
+            if found is None:
+                path, oldest = cursor_path(self._directory, tenant, sink), self._segments[0].first
+                found = self._open[tenant, sink] = Cursor(path, oldest, self._gone.get(tenant, 0))
+            return found
+
+    def are_past(self, segment: Segment) -> bool:
+        """Tell whether every sink is past a segment for every tenant."""
+        return all(
+            self.get(tenant, sink).position >= end
+            for tenant, end in tuple(segment.ends.items())
+            for sink in self._sinks
+        )
 
 
 def cursor_path(directory: Path, tenant: str, sink: str) -> Path:

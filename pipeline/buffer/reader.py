@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from headrig import CorruptionError
@@ -18,7 +18,7 @@ from pipeline.buffer.frame import (
     decode_header,
     is_whole,
 )
-from pipeline.buffer.segment import HEADER, find_later, list_segments
+from pipeline.buffer.segment import HEADER, Segment, find_later, list_segments
 
 _CHUNK = 1 << 20
 _HEAD_CHUNK = 16 << 10
@@ -119,6 +119,33 @@ def scan(path: Path, first: int, start: int, end: int, tenant: str | None) -> It
         os.close(fd)
     if position < end:
         raise CorruptionError(path.name, position - first, "a frame is damaged")
+
+
+def read_on(
+    segments: Sequence[Segment], tenant: str | None, after: int, end: int, max_bytes: int
+) -> list[StoredFrame]:
+    """Return the next frames with records of the owner's segments; arguments and errors as `Wal.scan`."""
+    found: list[StoredFrame] = []
+    size = 0
+    for segment in segments:
+        stop = segment.end if tenant is None else segment.ends.get(tenant, 0)
+        start = max(after, segment.first + HEADER.size)
+        try:
+            for frame in scan(segment.path, segment.first, start, min(stop, end), tenant):
+                if not frame.records:
+                    continue
+                size += len(frame.payload)
+                if found and size > max_bytes:
+                    return found
+                found.append(frame)
+        except (CorruptionError, FileNotFoundError) as error:
+            if found:
+                break  # what is before it can still be delivered
+            if isinstance(error, CorruptionError):
+                raise
+            if not segment.passed:
+                raise CorruptionError(segment.path.name, 0, "the segment is missing") from None
+    return found
 
 
 def walk(

@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrig import CorruptionError, IntegrityError, OverloadedError
+from headrig import IntegrityError, OverloadedError
 
 from pipeline import durable
 from pipeline.buffer import extent, reader
 from pipeline.buffer.counts import Counts
-from pipeline.buffer.cursor import Cursor, cursor_path, furthest
+from pipeline.buffer.cursor import Cursor, Cursors, furthest
 from pipeline.buffer.extent import Extent
 from pipeline.buffer.frame import Frame, StoredFrame, check_whole, place, prepare
 from pipeline.buffer.group import Job, Queue, Waiting, Watchers, fail, succeed
@@ -69,14 +69,12 @@ class Wal:
         self._segment_bytes = segment_bytes
         self._space = Space(directory, max_bytes, lambda: self._used() + self._counts.head_bytes)
         self._tally = Tally()
-        self._sinks = tuple(sinks)
         self._clock = clock
         self._segments = recovered.segments
         self._guard = threading.Lock()  # over `_segments`
         self._reclaiming = threading.Lock()  # each sink has a pump, and each pump reclaims
-        self._cursors: dict[tuple[str, str], Cursor] = {}
+        self._cursors = Cursors(directory, sinks, self._segments, recovered.gone)
         self._counting = threading.Lock()
-        self._opening = threading.Lock()  # over `_cursors`; held during a sync, so never by the loop
         self._counts = Counts(recovered.counters)
         self._written: dict[str, Mapping[str, int]] = dict(recovered.counters)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
@@ -298,29 +296,10 @@ class Wal:
         Raises:
             CorruptionError: A frame is damaged or gone; raised once all before it have been read.
         """
-        found: list[StoredFrame] = []
-        size, end = 0, self.end
+        end = self.end
         with self._guard:
             segments = [s for s in self._segments if after < s.end and s.first < end]
-        for segment in segments:
-            stop = segment.end if tenant is None else segment.ends.get(tenant, 0)
-            start = max(after, segment.first + HEADER.size)
-            try:
-                for frame in reader.scan(segment.path, segment.first, start, min(stop, end), tenant):
-                    if not frame.records:
-                        continue
-                    size += len(frame.payload)
-                    if found and size > max_bytes:
-                        return found
-                    found.append(frame)
-            except (CorruptionError, FileNotFoundError) as error:
-                if found:
-                    break  # what is before it can still be delivered
-                if isinstance(error, CorruptionError):
-                    raise
-                if not segment.passed:
-                    raise CorruptionError(segment.path.name, 0, "the segment is missing") from None
-        return found
+        return reader.read_on(segments, tenant, after, end, max_bytes)
 
     async def wait_beyond(self, position: int) -> None:
         """Return when something durable lies beyond ``position``."""
@@ -337,13 +316,7 @@ class Wal:
 
     def cursor(self, tenant: str, sink: str) -> Cursor:
         """Return the cursor of one sink and tenant; may read and write the disk."""
-        with self._opening:
-            key = (tenant, sink)
-            if key not in self._cursors:
-                # Of what recovery found nothing goes before each sink has a cursor.
-                oldest, gone = self._segments[0].first, self.recovered.gone.get(tenant, 0)
-                self._cursors[key] = Cursor(cursor_path(self.directory, tenant, sink), oldest, gone)
-            return self._cursors[key]
+        return self._cursors.get(tenant, sink)
 
     def buffered(self, tenant: str, sink: str) -> int:
         """Count the records behind a cursor, from the frame headers on disk. Blocks."""
@@ -380,10 +353,10 @@ class Wal:
                 self._keys,
                 end=self.end,
                 now=self._clock(),
-                is_past=self._is_past,
+                is_past=self._cursors.are_past,
             )
             last, most = self._segments[-1], self._space.max_bytes // 2
-            if last.ends and last.size >= min(self._segment_bytes, most) and self._is_past(last):
+            if last.ends and last.size >= min(self._segment_bytes, most) and self._cursors.are_past(last):
                 self._ask_to_roll(last)
 
     def _ask_to_roll(self, segment: Segment) -> None:
@@ -396,13 +369,6 @@ class Wal:
         busy = self._writing or self._closed or self._poison is not None
         if not busy and self.end == end:
             self._submit((), self._roll_job())
-
-    def _is_past(self, segment: Segment) -> bool:
-        return all(
-            self.cursor(tenant, sink).position >= end
-            for tenant, end in tuple(segment.ends.items())
-            for sink in self._sinks
-        )
 
     async def close(self) -> None:
         """Finish the writes that wait, and let the log go; a second call does nothing."""

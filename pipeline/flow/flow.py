@@ -17,8 +17,9 @@ from headrig import ConflictError, IntegrityError, OverloadedError, RetryableErr
 
 from pipeline.buffer import Claim
 from pipeline.flow.balance import DUPLICATE, RECEIVED, Balance
-from pipeline.flow.commit import Committer, Part, PartBuilder, receipt
+from pipeline.flow.commit import Committer, receipt
 from pipeline.flow.inbound import Inbound, Outcome
+from pipeline.flow.part import Part, PartBuilder
 from pipeline.flow.prepare import Columns, Preparer, identify, raw_batch
 from pipeline.flow.request import Request
 from pipeline.flow.timestamps import Apart

@@ -17,9 +17,10 @@ from pipeline.audit.keys import open_signer
 from pipeline.audit.server import open_log
 from pipeline.buffer import BatchIds, Wal
 from pipeline.flow.balance import Balance, missing
-from pipeline.flow.commit import Committer, PartBuilder
+from pipeline.flow.commit import Committer
 from pipeline.flow.flow import Flow
 from pipeline.flow.inbound import Inbound
+from pipeline.flow.part import PartBuilder
 from pipeline.flow.prepare import Preparer
 from pipeline.sinks.quarantine import Quarantine
 from pipeline.streams import UniqueTimes

@@ -12,7 +12,7 @@ from flow_place import SHOP, Place, inbound, login, record
 from headrig import DecodeError, OverloadedError, Resource, Verdict
 
 from pipeline.buffer import Claim
-from pipeline.flow.flow import SLICE
+from pipeline.flow.flow import QUIET_SECONDS, SLICE, WIDE
 from pipeline.flow.inbound import Held, Inbound
 from pipeline.flow.timestamps import MAX_NS
 
@@ -221,3 +221,31 @@ async def test_a_claim_that_fails_in_the_middle_leaves_other_workers_alone(tmp_p
         place.door.broken = False
         assert (await place.flow.submit(inbound(login(2), key="k2"))).accepted == 1
         assert json.loads(place.rows()[0][2])["n"] == 2
+
+
+async def test_slices_are_wide_only_while_nobody_waits_for_a_turn(tmp_path, blueprint):
+    """A small request keeps them small for a while; several large ones share the time of a turn."""
+    async with Place(tmp_path, blueprint) as place:
+        flow = place.flow
+        assert flow._width() == WIDE
+        flow._large_ones = 4
+        assert flow._width() == WIDE // 2
+        flow._large_ones = 100
+        assert flow._width() == SLICE
+        flow._large_ones = 0
+        await flow.submit(inbound(record(1)))
+        assert flow._width() == SLICE
+        flow._small_at -= QUIET_SECONDS
+        assert flow._width() == WIDE
+
+
+async def test_a_request_of_several_wide_slices_keeps_positions(tmp_path, blueprint):
+    """Verdicts and receipts point at the right records, as with small slices."""
+    count = 2 * WIDE + 7
+    records = [login(n) if n % 500 == 7 else b"x" if n % 500 == 9 else record(n) for n in range(count)]
+    async with Place(tmp_path, blueprint) as place:
+        outcome = await place.flow.submit(inbound(*records, key="k"))
+        assert [r.position for r in outcome.receipts] == list(range(7, count - 1, 500))
+        assert [v.origin for v in outcome.verdicts] == list(range(9, count, 500))
+        assert len(place.rows()) == outcome.accepted == count - len(outcome.verdicts)
+        assert place.balanced()

@@ -34,7 +34,7 @@ class State(NamedTuple):
     Attributes:
         position: Everything before it is delivered or refused, or went before the sink came.
         delivered, refused: Records, ever; refused ones by reason.
-        before: Records that were gone when the cursor was made.
+        before: Records that went before the sink came: it will never see them.
     """
 
     turn: int
@@ -55,15 +55,14 @@ class Cursor:
     Args:
         path: Made when it is missing.
         start: Where a new cursor begins.
-        before: Records that a new cursor's sink will never see: they are gone.
 
     Attributes:
         state: Replaced as a whole.
     """
 
-    def __init__(self, path: Path, start: int = 0, before: int = 0) -> None:
+    def __init__(self, path: Path, start: int = 0) -> None:
         self._path = path
-        self.state = State(0, start, 0, {}, before)
+        self.state = State(0, start, 0, {}, 0)
         if path.exists():
             self._load(path.read_bytes())
         else:
@@ -85,7 +84,15 @@ class Cursor:
         if position < now.position:
             raise ValueError(f"a cursor does not go back from {now.position} to {position}")
         totals = {**now.refused, **{why: now.refused.get(why, 0) + count for why, count in refused.items()}}
-        slot, state = _encode(State(now.turn + 1, position, now.delivered + delivered, totals, now.before))
+        self._write(State(now.turn + 1, position, now.delivered + delivered, totals, now.before))
+
+    def excuse(self, records: int) -> None:
+        """Count records that went before the sink came; durable on return."""
+        now = self.state
+        self._write(now._replace(turn=now.turn + 1, before=now.before + records))
+
+    def _write(self, state: State) -> None:
+        slot, state = _encode(state)
         durable.overwrite(self._path, slot, state.turn % 2 * SLOT, site="buffer.cursor-slot")
         # A write that failed leaves all as it was: the next one goes to the same slot.
         self.state = state
@@ -142,16 +149,12 @@ class Cursors:
         directory: The log.
         sinks: Which must be past a segment before it goes.
         segments: Of the log, shared with it.
-        gone: Of each tenant, records that are gone: of what is there nothing goes before each sink has a cursor.
     """
 
-    def __init__(
-        self, directory: Path, sinks: Sequence[str], segments: Sequence[Segment], gone: Mapping[str, int]
-    ) -> None:
+    def __init__(self, directory: Path, sinks: Sequence[str], segments: Sequence[Segment]) -> None:
+        self.sinks = tuple(sinks)
         self._directory = directory
-        self._sinks = tuple(sinks)
         self._segments = segments
-        self._gone = gone
         self._open: dict[tuple[str, str], Cursor] = {}
         self._opening = threading.Lock()  # held during a sync, so never by the loop
 
@@ -161,7 +164,7 @@ class Cursors:
             found = self._open.get((tenant, sink))
             if found is None:
                 path, oldest = cursor_path(self._directory, tenant, sink), self._segments[0].first
-                found = self._open[tenant, sink] = Cursor(path, oldest, self._gone.get(tenant, 0))
+                found = self._open[tenant, sink] = Cursor(path, oldest)
             return found
 
     def are_past(self, segment: Segment) -> bool:
@@ -169,7 +172,7 @@ class Cursors:
         return all(
             self.get(tenant, sink).position >= end
             for tenant, end in tuple(segment.ends.items())
-            for sink in self._sinks
+            for sink in self.sinks
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
 from pipeline import durable
 from pipeline.buffer import extent
+from pipeline.buffer.cursor import Cursors
 from pipeline.buffer.extent import Extent
 from pipeline.buffer.keys import KeyFiles, known_of
 from pipeline.buffer.segment import Segment
@@ -21,7 +21,7 @@ def remove_past(
     *,
     end: int,
     now: int,
-    is_past: Callable[[Segment], bool],
+    cursors: Cursors,
 ) -> None:
     """Remove what every sink is past; durable on return.
 
@@ -35,11 +35,11 @@ def remove_past(
         keys: Get the batch ids.
         end: Of what is durable: one that ends there has nothing behind it on disk yet.
         now: Unix seconds.
-        is_past: Tells it of a segment.
+        cursors: Tell whether every sink is past a segment.
     """
     with guard:
         before = tuple(segments)
-    gone = [segment for segment in before[:-1] if segment.end < end and is_past(segment)]
+    gone = [segment for segment in before[:-1] if segment.end < end and cursors.are_past(segment)]
     if not gone:
         return
     for segment in gone:
@@ -47,7 +47,7 @@ def remove_past(
     firsts = {segment.first for segment in gone}
     rest = [segment for segment in before if segment.first not in firsts]
     if gone[-1].first > rest[0].first:
-        extent.store(directory, Extent(end, extent.gaps_between(rest)))
+        extent.store(directory, Extent(end, extent.gaps_between(rest), cursors.sinks))
     for segment in gone:
         segment.passed = True
         durable.remove(segment.path, site="buffer.reclaim")

@@ -13,7 +13,6 @@ and outside the segments how far the log reached.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,8 @@ from headrig import CorruptionError
 
 from pipeline import durable
 from pipeline.buffer import extent
-from pipeline.buffer.frame import STORED, StoredFrame, follow
+from pipeline.buffer.extent import Extent
+from pipeline.buffer.frame import StoredFrame, follow
 from pipeline.buffer.keys import KEEP_SECONDS, KnownIds
 from pipeline.buffer.segment import HEADER, Segment, find_later, frames, header_ok, list_segments
 
@@ -38,8 +38,7 @@ class Recovery:
         bids: Batch ids younger than 24 hours, with the unix seconds of their append; the newest million.
         counters: The newest cumulative counts of each tenant.
         listed: The tenants whose counts are in the last segment.
-        records: Of each tenant, in frames that are there.
-        gone: Of each tenant, those that went with segments: a sink that is new will never see them.
+        extent: What was known of the log outside its segments.
         truncated_bytes: Cut off the end.
         truncated_frames: Whole frames among them: of a request without its last frame.
     """
@@ -48,8 +47,7 @@ class Recovery:
     bids: KnownIds = field(default_factory=KnownIds)
     counters: dict[str, Mapping[str, int]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
-    records: Counter[str] = field(default_factory=Counter)
-    gone: dict[str, int] = field(default_factory=dict)
+    extent: Extent = field(default_factory=Extent)
     truncated_bytes: int = 0
     truncated_frames: int = 0
 
@@ -66,13 +64,12 @@ def recover(directory: Path, known: KnownIds, now: int, furthest: int = 0) -> Re
     Raises:
         CorruptionError: Names segment and offset; nothing was changed.
     """
-    found = Recovery(bids=known)
-    known_extent = extent.load(directory)
+    found = Recovery(bids=known, extent=extent.load(directory))
     listed = list_segments(directory)
     for number, (first, path) in enumerate(listed):
         previous = found.segments[-1] if found.segments else None
         gap = previous is not None and previous.end != first
-        if gap and previous is not None and not known_extent.covers(previous.end, first):
+        if gap and previous is not None and not found.extent.covers(previous.end, first):
             raise CorruptionError(
                 path.name, 0, f"begins at {first}, the segment before ends at {previous.end}"
             )
@@ -80,16 +77,13 @@ def recover(directory: Path, known: KnownIds, now: int, furthest: int = 0) -> Re
         _read_segment(found, path, first, now, last=number == len(listed) - 1, old=gap)
     known.trim()
     end = found.segments[-1].end if found.segments else 0
-    if max(furthest, known_extent.end) > end:
+    if max(furthest, found.extent.end) > end:
         name, offset = (listed[-1][1].name, end - listed[-1][0]) if listed else (directory.name, 0)
         raise CorruptionError(
-            name, max(offset, 0), f"the log ends at {end}, {_reached(furthest, known_extent.end)}"
+            name, max(offset, 0), f"the log ends at {end}, {_reached(furthest, found.extent.end)}"
         )
     if found.truncated_bytes or len(found.segments) < len(listed):
         _cut(found, listed[-1][1])
-    if found.segments and (found.segments[0].first or extent.gaps_between(found.segments)):
-        for tenant, counts in found.counters.items():
-            found.gone[tenant] = max(counts.get(STORED, 0) - found.records[tenant], 0)
     return found
 
 
@@ -136,7 +130,6 @@ def _keep(found: Recovery, segment: Segment, kept: list[StoredFrame], now: int) 
         segment.note(frame)
         found.counters[frame.tenant] = frame.counters
         found.listed.add(frame.tenant)
-        found.records[frame.tenant] += frame.records
         if now - frame.seconds < KEEP_SECONDS:
             found.bids.add(frame.bids, frame.seconds)
 

@@ -20,7 +20,7 @@ from pipeline.buffer import extent, reader
 from pipeline.buffer.counts import Counts
 from pipeline.buffer.cursor import Cursor, Cursors, furthest
 from pipeline.buffer.extent import Extent
-from pipeline.buffer.frame import Frame, StoredFrame, check_whole, place, prepare
+from pipeline.buffer.frame import STORED, Frame, StoredFrame, check_whole, place, prepare
 from pipeline.buffer.group import Job, Queue, Waiting, Watchers, fail, succeed
 from pipeline.buffer.keys import KeyFiles
 from pipeline.buffer.lock import take_lock
@@ -73,7 +73,7 @@ class Wal:
         self._segments = recovered.segments
         self._guard = threading.Lock()  # over `_segments`
         self._reclaiming = threading.Lock()  # each sink has a pump, and each pump reclaims
-        self._cursors = Cursors(directory, sinks, self._segments, recovered.gone)
+        self._cursors = Cursors(directory, sinks, self._segments)
         self._counting = threading.Lock()
         self._counts = Counts(recovered.counters)
         self._written: dict[str, Mapping[str, int]] = dict(recovered.counters)
@@ -132,6 +132,7 @@ class Wal:
                 clock=clock,
             )
             wal._begin()
+            wal._welcome()
         except BaseException:
             os.close(lock)
             raise
@@ -155,6 +156,20 @@ class Wal:
             durable.append(self._fd, self._encode_counts(lost), site="buffer.append")
             last.size = self._next - last.first
             self.end = self._next
+
+    def _welcome(self) -> None:
+        """Tell sinks that are new, or that come back, from those whose cursor got lost: what went is no loss of theirs."""
+        known, gaps = self.recovered.extent, extent.gaps_between(self._segments)
+        new = [sink for sink in self._cursors.sinks if sink not in known.sinks]
+        if self._segments[0].first or gaps:  # else nothing has gone
+            cursors = {(tenant, sink): self.cursor(tenant, sink) for tenant in self.tenants() for sink in new}
+            waiting = self.waiting({key: cursor.position for key, cursor in cursors.items()}, self.end)
+            for key, cursor in cursors.items():
+                gone = self.counters(key[0]).get(STORED, 0) - cursor.state.gone - waiting[key]
+                if gone > 0:
+                    cursor.excuse(gone)
+        if sorted(known.sinks) != sorted(self._cursors.sinks):
+            extent.store(self.directory, Extent(known.end, gaps, self._cursors.sinks))
 
     # Appending
 
@@ -353,7 +368,7 @@ class Wal:
                 self._keys,
                 end=self.end,
                 now=self._clock(),
-                is_past=self._cursors.are_past,
+                cursors=self._cursors,
             )
             last, most = self._segments[-1], self._space.max_bytes // 2
             if last.ends and last.size >= min(self._segment_bytes, most) and self._cursors.are_past(last):
@@ -396,4 +411,6 @@ class Wal:
         """Note where the log ends, outside its last segment, so that no frame can be taken off while nobody looks."""
         if self._poison is None:
             with self._reclaiming, contextlib.suppress(OSError):
-                extent.store(self.directory, Extent(self.end, extent.gaps_between(self._segments)))
+                extent.store(
+                    self.directory, Extent(self.end, extent.gaps_between(self._segments), self._cursors.sinks)
+                )

@@ -174,7 +174,7 @@ async def test_an_extent_that_cannot_be_written_at_the_end_costs_nothing(tmp_pat
 def test_an_extent_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     """Without a file nothing is known; a damaged one stops everything, byte by byte."""
     assert extent.load(tmp_path) == Extent()
-    known = Extent(700, ((100, 200), (300, 450)))
+    known = Extent(700, ((100, 200), (300, 450)), ("loki", "archive"))
     extent.store(tmp_path, known)
     assert extent.load(tmp_path) == known
     assert known.covers(100, 200)

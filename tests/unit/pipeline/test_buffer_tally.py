@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from buffer_frames import kill, make_frame, open_wal, segments, stored
 
+from pipeline.buffer.cursor import cursor_path
+
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_all_cursors_are_counted_in_one_pass(tmp_path: Path, seed: int) -> None:
@@ -88,6 +90,28 @@ async def test_a_sink_that_comes_late_knows_what_it_will_never_see(tmp_path: Pat
         if frames:
             wal.cursor("a", "archive").commit(frames[-1].end, 6, {"late": 0})
         await wal.close()
+
+
+async def test_a_sink_that_comes_back_knows_what_went_meanwhile(tmp_path: Path) -> None:
+    """Its cursor is still there; a cursor that got lost, though, is no new sink, and the books show it."""
+    total = 0
+    for sinks in (["loki", "archive"], ["loki"], ["loki", "archive"]):
+        wal = open_wal(tmp_path, segment_bytes=100, sinks=sinks)
+        for _ in range(3):
+            total += 1
+            await wal.append([make_frame("a", total, records=1, counters={"stored": total})])
+        if "archive" in sinks:
+            cursor = wal.cursor("a", "archive")
+            assert cursor.state.gone + wal.buffered("a", "archive") == total
+        frames = stored(wal, "a", wal.cursor("a", "loki").position)
+        wal.cursor("a", "loki").commit(frames[-1].end, len(frames), {})
+        wal.reclaim()
+        await wal.close()
+    assert cursor.state.before == 5
+    cursor_path(tmp_path, "a", "loki").unlink()
+    wal = open_wal(tmp_path, sinks=["loki", "archive"])
+    assert wal.cursor("a", "loki").state.before == 0
+    kill(wal)
 
 
 async def test_a_frame_taken_before_anything_was_reclaimed_is_not_excused(tmp_path: Path) -> None:

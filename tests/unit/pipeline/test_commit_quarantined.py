@@ -13,8 +13,8 @@ from headrig import Resource
 
 from pipeline.app.paths import Paths
 from pipeline.app.wiring import Blueprint
-from pipeline.flow.commit import PartBuilder
 from pipeline.flow.inbound import Inbound
+from pipeline.flow.part import PartBuilder
 from pipeline.flow.prepare import Preparer, raw_batch
 from pipeline.flow.request import Request
 from pipeline.plugins import Guard, Running, Watch

@@ -1,7 +1,8 @@
-"""Letting go of segments that every sink is past, also from the middle of a log."""
+"""Letting go of segments that every sink is past, also from the middle of a log; and what that means to a new sink."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
@@ -9,8 +10,11 @@ from pipeline import durable
 from pipeline.buffer import extent
 from pipeline.buffer.cursor import Cursors
 from pipeline.buffer.extent import Extent
+from pipeline.buffer.frame import STORED
 from pipeline.buffer.keys import KeyFiles, known_of
+from pipeline.buffer.recovery import Recovery
 from pipeline.buffer.segment import Segment
+from pipeline.buffer.tally import Key
 
 
 def remove_past(
@@ -53,3 +57,31 @@ def remove_past(
         durable.remove(segment.path, site="buffer.reclaim")
         with guard:
             segments.remove(segment)
+
+
+def welcome_new(
+    directory: Path,
+    recovered: Recovery,
+    cursors: Cursors,
+    waiting: Callable[[Mapping[Key, int]], Mapping[Key, int]],
+) -> None:
+    """Tell sinks that are new, or that come back, from those whose cursor got lost: what went is no loss of theirs.
+
+    Args:
+        directory: The log, at rest.
+        recovered: What it holds.
+        cursors: Of the sinks that there are now.
+        waiting: Counts the records behind positions.
+    """
+    segments, known = recovered.segments, recovered.extent
+    gaps = extent.gaps_between(segments)
+    if segments[0].first or gaps:  # else nothing has gone
+        new = [sink for sink in cursors.sinks if sink not in known.sinks]
+        found = {(tenant, sink): cursors.get(tenant, sink) for tenant in recovered.counters for sink in new}
+        left = waiting({key: cursor.position for key, cursor in found.items()})
+        for (tenant, sink), cursor in found.items():
+            gone = recovered.counters[tenant].get(STORED, 0) - cursor.state.gone - left[tenant, sink]
+            if gone > 0:
+                cursor.excuse(gone)
+    if sorted(known.sinks) != sorted(cursors.sinks):
+        extent.store(directory, Extent(known.end, gaps, cursors.sinks))

@@ -20,11 +20,11 @@ from pipeline.buffer import extent, reader
 from pipeline.buffer.counts import Counts
 from pipeline.buffer.cursor import Cursor, Cursors, furthest
 from pipeline.buffer.extent import Extent
-from pipeline.buffer.frame import STORED, Frame, StoredFrame, check_whole, place, prepare
+from pipeline.buffer.frame import Frame, StoredFrame, check_whole, place, prepare
 from pipeline.buffer.group import Job, Queue, Waiting, Watchers, fail, succeed
 from pipeline.buffer.keys import KeyFiles
 from pipeline.buffer.lock import take_lock
-from pipeline.buffer.reclaim import remove_past
+from pipeline.buffer.reclaim import remove_past, welcome_new
 from pipeline.buffer.recovery import Recovery, recover
 from pipeline.buffer.segment import HEADER, Segment, encode_header, segment_path
 from pipeline.buffer.space import Room, Space
@@ -132,7 +132,7 @@ class Wal:
                 clock=clock,
             )
             wal._begin()
-            wal._welcome()
+            welcome_new(directory, recovered, wal._cursors, lambda places: wal.waiting(places, wal.end))
         except BaseException:
             os.close(lock)
             raise
@@ -156,20 +156,6 @@ class Wal:
             durable.append(self._fd, self._encode_counts(lost), site="buffer.append")
             last.size = self._next - last.first
             self.end = self._next
-
-    def _welcome(self) -> None:
-        """Tell sinks that are new, or that come back, from those whose cursor got lost: what went is no loss of theirs."""
-        known, gaps = self.recovered.extent, extent.gaps_between(self._segments)
-        new = [sink for sink in self._cursors.sinks if sink not in known.sinks]
-        if self._segments[0].first or gaps:  # else nothing has gone
-            cursors = {(tenant, sink): self.cursor(tenant, sink) for tenant in self.tenants() for sink in new}
-            waiting = self.waiting({key: cursor.position for key, cursor in cursors.items()}, self.end)
-            for key, cursor in cursors.items():
-                gone = self.counters(key[0]).get(STORED, 0) - cursor.state.gone - waiting[key]
-                if gone > 0:
-                    cursor.excuse(gone)
-        if sorted(known.sinks) != sorted(self._cursors.sinks):
-            extent.store(self.directory, Extent(known.end, gaps, self._cursors.sinks))
 
     # Appending
 
@@ -202,12 +188,11 @@ class Wal:
             room: Set aside for them; used up.
 
         Returns:
-            What `append` waits for; shield it. Its error is an IntegrityError: the outcome of the write is unknown,
-            and the log takes nothing until it is opened again.
+            What `append` waits for; shield it. Its error is an IntegrityError: the outcome of the write is unknown.
 
         Raises:
             OverloadedError: ``max_bytes`` would be passed, or the log is closed; nothing was taken.
-            IntegrityError: A write before had an unknown outcome; nothing was taken.
+            IntegrityError: A write before had an unknown outcome; nothing is taken until the log is opened again.
             ValueError: A field of a frame does not fit the format, or a request lacks its last frame; nothing was taken.
         """
         if self._poison is not None:

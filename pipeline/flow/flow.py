@@ -330,6 +330,9 @@ class Flow:
         except RetryableError as error:
             _fail([request], error)
             return
+        except IntegrityError:  # the audit process ends and recovers; nothing of this worker's is in doubt
+            _fail([request], RetryableError("the audit log recovers", retry_after=1.0))
+            return
         receipts = [receipt(entry, position) for position, entry in sorted(logged, key=_by_position)]
         self._balance.add(tenant, {RECEIVED: records, DUPLICATE: records})
         self._observer.duplicates(tenant, records)

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 
-from headrig import DecodeError, Resource, RetryableError
+from headrig import DecodeError, IntegrityError, Resource, RetryableError
 
 from pipeline.app.doors import QuarantineDoor
 from pipeline.app.paths import Paths
@@ -44,6 +44,8 @@ class Door:
         return await self.log.append([Entry._make(leaf[:5]) for leaf in leaves])
 
     async def receipts(self, bid):
+        if self.broken:
+            raise IntegrityError("the log has stopped")
         return self.log.receipts(bid)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 from flow_place import SHOP, Place, inbound, login, record
-from headrig import DecodeError, OverloadedError, Resource, Verdict
+from headrig import DecodeError, OverloadedError, Resource, RetryableError, Verdict
 
 from pipeline.buffer import Claim
 from pipeline.flow.flow import QUIET_SECONDS, SLICE, WIDE
@@ -151,6 +151,17 @@ async def test_a_duplicate_is_told_of_the_lines_that_have_no_form(tmp_path, blue
         assert (len(place.leaves()), len(place.held())) == (1, 1)
         await place.flow.write_counts()
         assert place.balanced()
+
+
+async def test_a_duplicate_beside_an_audit_log_that_stopped_is_told_to_come_again(tmp_path, blueprint):
+    """Nothing of this worker is in doubt: it goes on."""
+    async with Place(tmp_path, blueprint) as place:
+        await place.flow.submit(inbound(record(1), key="k"))
+        place.door.broken = True
+        with pytest.raises(RetryableError):
+            await place.flow.submit(inbound(record(1), key="k"))
+        place.door.broken = False
+        assert (await place.flow.submit(inbound(record(1), key="k"))).duplicate
 
 
 async def test_the_first_usable_time_field_counts(tmp_path, blueprint):

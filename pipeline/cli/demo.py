@@ -27,7 +27,7 @@ _INTRODUCTION = """
 [bold]headrig runs[/bold] at {url} with sample traffic of ten services; the data is in {data}. ^C stops it.
 
   health, metrics   {url}/healthz   {url}/metrics
-  API               {url}/docs
+  API               {url}/openapi.json
 
 Try, in another terminal:
   [green].venv/bin/headrig query --url {url} '{{service_name="payments"}} |= "redacted"'[/green]        secrets are masked

@@ -21,9 +21,9 @@ import numpy as np
 _WINDOW = 4096
 _LONGEST_INTEGER = 4300
 
-NOT_JSON = "not-json"
-NOT_OBJECT = "not-an-object"
-TOO_DEEP = "too-deep"
+NOT_JSON = "not_json"
+NOT_OBJECT = "not_an_object"
+TOO_DEEP = "too_deep"
 
 
 class HeadDecoder:
@@ -78,7 +78,7 @@ class HeadDecoder:
 
         Returns:
             A head or None for each line, and for the rows that cannot be used one of
-            ``not-json``, ``not-an-object`` and ``too-deep``.
+            ``not_json``, ``not_an_object`` and ``too_deep``.
         """
         heads: list[Any]
         try:

@@ -20,6 +20,7 @@ _LEVELS = {
     "debug": "dim",
 }
 _NS = 1_000_000_000
+_DIGITS = 20
 _SERVICE = 24
 _GAP = "  "
 _RIGHT = frozenset(["index", "value"])
@@ -148,7 +149,9 @@ def _audit(rows: Iterable[Entry]) -> Sheet:
         outcome = _name(leaf.get("outcome")) or labels.get("outcome", "")
         style = "red" if outcome.lower() in {"failure", "denied", "error"} else ""
         index = plain(labels.get("audit_index", ""))
-        made.rows.append([Text(_time(ns)), *cells, Text(_shown(outcome), style=style), index])
+        made.rows.append(
+            [Text(_time(_happened(leaf, ns))), *cells, Text(_shown(outcome), style=style), index]
+        )
     return made
 
 
@@ -160,6 +163,16 @@ def _samples(result: Iterable[Mapping[str, Any]]) -> Sheet:
             time = _time(round(seconds * 1000) * 1_000_000)
             made.rows.append([Text(time), plain("{" + name + "}"), plain(value)])
     return made
+
+
+def _happened(leaf: Mapping[str, Any], stored: int) -> int:
+    """Return when the event took place by its record; the entry's own time is when the log took it."""
+    told = leaf.get("ts")
+    return (
+        int(told)
+        if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) < _DIGITS
+        else stored
+    )
 
 
 def _leaf(line: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ class OwnerConfig:
 
 
 class Owner:
-    """Set ``attributes["owner"]`` from the sending service."""
+    """Set ``attributes["owner"]`` by the service."""
 
     def __init__(self, config: OwnerConfig, host: Host) -> None:
         self._owners = config.owners
@@ -27,8 +27,13 @@ class Owner:
         host.log.debug("owner knows %d services", len(config.owners))
 
     def process(self, record: Record) -> Record:
-        """Name the owner."""
-        record.attributes["owner"] = self._owners.get(record.resource.service or "", self._fallback)
+        """Name the owner; one that the service catalog named stays, unless the table knows better."""
+        # The resource is what the credential says; without a service there, the line says it.
+        service = record.resource.service or record.body.get("service")
+        if isinstance(service, str) and service in self._owners:
+            record.attributes["owner"] = self._owners[service]
+        else:
+            record.attributes.setdefault("owner", self._fallback)
         return record
 
 

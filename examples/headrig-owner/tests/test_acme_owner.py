@@ -24,3 +24,15 @@ def test_names_the_owner(owners: dict[str, str], expected: str) -> None:
     record = owner.process(make_record("paid"))
 
     assert record.attributes == {"owner": expected}
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"), [("checkout", "payments"), ("cart", "catalog team"), (7, "catalog team")]
+)
+def test_a_service_named_by_the_line_is_known_too(service: object, expected: str) -> None:
+    """Without a service in the credential the line's own counts; what the catalog said is not overwritten by a guess."""
+    owner = Owner(CONFIG, FakeHost())
+    record = make_record({"message": "paid", "service": service}, service=None)
+    record.attributes["owner"] = "catalog team"
+
+    assert owner.process(record).attributes == {"owner": expected}

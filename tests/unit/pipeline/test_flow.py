@@ -27,8 +27,8 @@ async def test_a_good_a_bad_and_an_audit_record_each_get_their_verdict(tmp_path,
 
         assert outcome.accepted == 2
         assert [(v.origin, v.kind, v.reason) for v in outcome.verdicts] == [
-            (1, "rejected", "not-json"),
-            (3, "rejected", "not-an-object"),
+            (1, "rejected", "not_json"),
+            (3, "rejected", "not_an_object"),
         ]
         assert [(r.position, r.index, r.tree_size) for r in outcome.receipts] == [(2, 0, 1)]
         assert {labels["service_name"] for labels, _, _ in rows} == {"checkout"}

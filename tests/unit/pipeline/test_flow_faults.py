@@ -187,10 +187,10 @@ async def test_counts_that_find_no_room_are_written_later(tmp_path, blueprint):
         with pytest.raises(OverloadedError):
             await place.flow.write_counts()
         await place.flow.stop()
-        assert "rejected.not-json" not in place.wal.counters("shop")
+        assert "rejected.not_json" not in place.wal.counters("shop")
         place.wal._space.max_bytes = most
         await place.flow.write_counts()
-        assert place.wal.counters("shop")["rejected.not-json"] == 1
+        assert place.wal.counters("shop")["rejected.not_json"] == 1
         assert place.balanced()
 
 

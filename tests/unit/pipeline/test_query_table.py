@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime, timedelta
 
 import orjson
 from push_frames import NOW
@@ -52,6 +53,26 @@ def test_query_table_shows_foreign_text_as_it_is():
     )
     assert "[red]x" in text and r"[bold]y\x1b[2J\r\n\u202e" in text
     assert "\x1b" not in text
+
+
+def test_query_table_of_leaves_tells_when_it_happened():
+    """A leaf that came late is shown at the time of its record, not at the one at which the log took it."""
+    hour = 3600 * 10**9
+    values = [
+        [str(NOW), orjson.dumps({"actor": "ann", "ts": str(NOW - hour)}).decode()],
+        [str(NOW), '{"actor":"bob"}'],
+    ]
+    text = shown("streams", [{"stream": {"audit": "true"}, "values": values}])
+    told = {
+        line.split()[2]: " ".join(line.split()[:2])
+        for line in text.splitlines()
+        if "ann" in line or "bob" in line
+    }
+
+    ago = datetime.fromisoformat(told["bob"].removesuffix("Z")) - datetime.fromisoformat(
+        told["ann"].removesuffix("Z")
+    )
+    assert ago == timedelta(hours=1)
 
 
 def test_query_table_of_leaves_has_the_auditors_columns():

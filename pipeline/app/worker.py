@@ -146,6 +146,7 @@ class Worker:
     def _start_pumps(self, quarantine: Quarantine) -> None:
         turns = Turns()
         for wal in self.wals:
+            wal.attend()
             for sink, settings in make_sinks(
                 self._node.settings, self._node.paths, wal.directory, quarantine, self.telemetry
             ):

@@ -1,7 +1,7 @@
 r"""How far a log reached, which segments are gone from its middle, and for which sinks: a small file beside the segments.
 
 ``extent`` is magic ``HREXT\0\0\1`` (8), end (u64), number (u32), CRC-32C of the 20 bytes before and of the rest (u32), then
-{u64 first, u64 end} for each gap, in order, little-endian, then a JSON array of the sinks' names. The log never ends before ``end`` again: what was there was durable.
+{u64 first, u64 end} for each gap, in order, one perhaps within another, little-endian, then a JSON array of the sinks' names. The log never ends before ``end`` again: what was there was durable.
 Between two segments nothing may be missing but what lies within a gap.
 
 A sink that is not among the names is new: what went before is no loss of its.

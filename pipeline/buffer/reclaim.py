@@ -51,12 +51,17 @@ def remove_past(
     firsts = {segment.first for segment in gone}
     rest = [segment for segment in before if segment.first not in firsts]
     if gone[-1].first > rest[0].first:
-        extent.store(directory, Extent(end, extent.gaps_between(rest), cursors.sinks))
+        # Those of before too: while segments go one by one, there are gaps of both.
+        gaps = {*extent.gaps_between(before), *extent.gaps_between(rest)}
+        extent.store(directory, Extent(end, tuple(sorted(gaps)), cursors.sinks))
     for segment in gone:
         segment.passed = True
-        durable.remove(segment.path, site="buffer.reclaim")
-        with guard:
-            segments.remove(segment)
+        try:
+            durable.remove(segment.path, site="buffer.reclaim")
+        finally:
+            if not segment.path.exists():  # also when nobody knows whether that is durable
+                with guard:
+                    segments.remove(segment)
 
 
 def welcome_new(

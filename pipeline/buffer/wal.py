@@ -157,6 +157,10 @@ class Wal:
             last.size = self._next - last.first
             self.end = self._next
 
+    def attend(self) -> None:
+        """Let the log close a segment that is delivered while nothing is appended; call in the running loop."""
+        self._loop = asyncio.get_running_loop()
+
     # Appending
 
     def has_room(self, size: int) -> bool:

@@ -141,7 +141,8 @@ class Pump:
         self._commits: set[asyncio.Future[None]] = set()
         self._draining = asyncio.Event()
         self._reclaimed = clock()
-        self._unreclaimed = False
+        # A dead process may have left delivered segments, and without room nothing new would come to remove them.
+        self._unreclaimed = True
 
     def start(self) -> None:
         """Start; needs a running loop."""
@@ -274,12 +275,12 @@ class Pump:
         reclaim = now - self._reclaimed >= _RECLAIM_S
         if reclaim:
             self._reclaimed = now
-        self._unreclaimed = not reclaim
 
         def work() -> None:
             source.commit(position, delivery.delivered, delivery.refused)
+            self._unreclaimed = True
             if reclaim:
-                source.reclaim()
+                self._let_go(source)
 
         await self._in_thread(work)
         name = self._sink.name
@@ -290,8 +291,16 @@ class Pump:
     async def _reclaim(self, source: Source) -> None:
         """Reclaim what the last commits left: in a full log nothing more would come that does it."""
         if self._unreclaimed:
-            self._unreclaimed = False
-            await self._in_thread(source.reclaim)
+            await self._in_thread(lambda: self._let_go(source))
+
+    def _let_go(self, source: Source) -> None:
+        """Reclaim; what fails is tried again. A commit of another tenant meanwhile is not forgotten."""
+        self._unreclaimed = False
+        try:
+            source.reclaim()
+        except BaseException:
+            self._unreclaimed = True
+            raise
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         """Run it to its end, also when this task is cancelled; `stop` waits for it."""

@@ -117,3 +117,22 @@ async def test_a_log_that_was_full_takes_records_again_once_they_are_delivered(
     assert len(again.recovered.bids) == 2
     assert again.counters("acme") == {"stored": 200}
     kill(again)
+
+
+async def test_a_delivered_segment_as_large_as_the_log_makes_room_after_a_restart(tmp_path: Path) -> None:
+    """It is closed and goes although nothing new can be appended that would close it."""
+    wal = open_wal(tmp_path, segment_bytes=4000, max_bytes=4000)
+    number = 0
+    while wal.has_room(900):
+        await wal.append([make_frame("acme", number, size=500, counters={"stored": number + 1})])
+        number += 1
+    wal.cursor("acme", "loki").commit(stored(wal)[-1].end, number, {})
+    kill(wal)
+    again = open_wal(tmp_path, segment_bytes=4000, max_bytes=4000)
+    again.attend()
+    await asyncio.to_thread(again.reclaim)
+    while not again.has_room(900):
+        await turn()
+    assert stored(again) == []
+    await again.append([make_frame("acme", number, size=500)])
+    await again.close()

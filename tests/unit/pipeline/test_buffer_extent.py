@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,71 @@ async def test_what_a_crash_leaves_within_a_gap_goes_again(tmp_path: Path) -> No
     wal.reclaim()
     assert len(segments(tmp_path)) == 3
     await wal.close()
+
+
+class _Stopping(durable.Files):
+    """A process that dies before it has removed so many segments, or a disk that will not say that one is gone."""
+
+    def __init__(self, removals: int | None = None) -> None:
+        self.removals = removals
+
+    def unlink(self, path: Path) -> None:
+        if path.suffix == ".seg" and self.removals is not None:
+            if not self.removals:
+                raise KeyboardInterrupt
+            self.removals -= 1
+        super().unlink(path)
+
+    def sync_dir(self, path: Path, site: str) -> None:
+        if site == "buffer.reclaim.remove-dir" and self.removals is None:
+            raise OSError(errno.EIO, "no luck")
+        super().sync_dir(path, site)
+
+
+@pytest.mark.parametrize("removals", range(4))
+async def test_a_death_while_front_and_middle_go_leaves_a_log_that_opens(
+    tmp_path: Path, removals: int
+) -> None:
+    """Between any two removals the gaps of before and of after are both known, to the owner and to other readers."""
+    wal = open_wal(tmp_path, segment_bytes=100)
+    for number, tenant in enumerate("babcaz"):
+        await wal.append([make_frame(tenant, number, counters={"stored": number + 1})])
+    frames = stored(wal)
+    wal.cursor("a", "loki").commit(frames[1].end, 1, {})
+    for tenant in "bcz":
+        wal.cursor(tenant, "loki")
+    wal.reclaim()  # a gap between the two segments of b
+    wal.cursor("a", "loki").commit(frames[4].end, 1, {})
+    wal.cursor("b", "loki").commit(frames[2].end, 2, {})
+    with durable.using(_Stopping(removals)):
+        try:
+            wal.reclaim()  # both of b, at the front, and the one behind c
+        except KeyboardInterrupt:
+            assert removals < 3
+        else:
+            assert removals == 3
+    left = [frame.tenant for frame in read_frames(tmp_path)]
+    assert "c" in left
+    assert "z" in left
+    kill(wal)
+    again = open_wal(tmp_path, segment_bytes=100)
+    assert [frame.tenant for frame in stored(again)] == left
+    await again.close()
+
+
+async def test_a_removal_of_unknown_outcome_is_no_damage_later(tmp_path: Path) -> None:
+    """The name is gone and its directory would not sync: the log goes on, closes and opens without the segment."""
+    wal = open_wal(tmp_path, segment_bytes=100)
+    for number, tenant in enumerate("bab"):
+        await wal.append([make_frame(tenant, number, counters={"stored": number + 1})])
+    wal.cursor("b", "loki")
+    wal.cursor("a", "loki").commit(stored(wal)[1].end, 1, {})
+    with durable.using(_Stopping()), pytest.raises(OSError, match="no luck"):
+        wal.reclaim()
+    await wal.close()
+    again = open_wal(tmp_path, segment_bytes=100)
+    assert [frame.tenant for frame in stored(again)] == ["b", "b"]
+    await again.close()
 
 
 async def test_a_reader_that_is_overtaken_starts_again(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class MemoryLog:
         self.reclaimed = 0
         self.changed = asyncio.Condition()
         self.broken_reads = 0
+        self.broken_reclaims = 0
 
     async def put(self, tenant: str, *lines: str) -> None:
         frames = self.frames.setdefault(tenant, [])
@@ -82,6 +83,9 @@ class MemorySource:
         self.log.committed.setdefault(self.tenant, []).append((position, delivered, dict(refused)))
 
     def reclaim(self):
+        if self.log.broken_reclaims:
+            self.log.broken_reclaims -= 1
+            raise OSError(28, "no space")
         self.log.reclaimed += 1
 
 
@@ -377,6 +381,17 @@ async def test_segments_are_reclaimed_once_more_before_the_pump_rests(run):
     await until(lambda: log.reclaimed)
     assert len(log.committed["a"]) == 3
     assert log.reclaimed == 1
+
+
+async def test_what_a_dead_process_left_is_reclaimed_and_what_failed_again(run):
+    """A log full of delivered segments gets its room back with nothing to deliver, whatever went wrong before."""
+    log = MemoryLog()
+    await log.put("t")
+    log.frames["t"] = []
+    log.broken_reclaims = 2
+    run(log, ListSink(), wait=Waits())
+    await until(lambda: log.reclaimed)
+    assert log.broken_reclaims == 0
 
 
 async def test_segments_are_reclaimed_while_there_is_work(run):

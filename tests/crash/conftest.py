@@ -13,7 +13,7 @@ from prometheus_client import values
 from pipeline.flow import frames
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Stages and rules, compiled once; small frames, so that a request has several."""
     kept, frame = values.ValueClass, frames.FRAME_BYTES
@@ -22,7 +22,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     values.ValueClass, frames.FRAME_BYTES = kept, frame
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def life(bench: Bench) -> tuple[Disk, World]:
     """The first life, all syncs at work."""
     disk, world = bench.record(bench.first)

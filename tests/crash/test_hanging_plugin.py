@@ -66,11 +66,11 @@ def test_a_record_that_killed_two_workers_is_quarantined_and_its_neighbours_are_
         try:
             headrig.start(env=env)
             poison = body("p", ["fine", "POISON", "fine", "fine"])
-            client = Client(Fleet(headrig.url, 1, clients=0), 0, 1)
+            client = Client(Fleet(headrig.url, 1, clients=0, hang_up=0.0), 0, 1)
             sender = threading.Thread(target=client.deliver, args=(poison,))
             sender.start()
             while sender.is_alive():
-                others = Client(Fleet(headrig.url, 2, clients=0, patience=20), 1, 2)
+                others = Client(Fleet(headrig.url, 2, clients=0, patience=20, hang_up=0.0), 1, 2)
                 others.bodies = [body(f"o{number}", ["fine"] * 3) for number in range(20)]
                 for other in others.bodies:
                     others.deliver(other)

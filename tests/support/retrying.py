@@ -125,7 +125,7 @@ class Client(threading.Thread):
         if body.key is not None:
             headers["Idempotency-Key"] = body.key
         self._connection.request("POST", "/v1/logs", body.data, headers)
-        if self._random.random() < _HANG_UP:
+        if self._random.random() < self._fleet.hang_up:
             self.hang_up()  # the answer is lost on its way
             return
         answer = self._connection.getresponse()
@@ -152,6 +152,7 @@ class Fleet:
         clients: How many.
         pause: Longest pause between two bodies of a client, seconds.
         patience: A body must be acknowledged within so many seconds.
+        hang_up: How often a client does not wait for the answer; the retry is then told of a duplicate.
     """
 
     url: str
@@ -159,6 +160,7 @@ class Fleet:
     clients: int = 6
     pause: float = 0.02
     patience: float = 60.0
+    hang_up: float = _HANG_UP
     stopped: threading.Event = field(default_factory=threading.Event)
     resting: threading.Event = field(default_factory=threading.Event)
     threads: list[Client] = field(default_factory=list)

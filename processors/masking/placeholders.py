@@ -10,6 +10,10 @@ NAME = "credential-field"
 NESTED = "nested-too-deep"
 """Detector name of what is escaped deeper than escapes are followed."""
 _OPENING = b"[redacted:"
+_BEGINS = rb"(?:[A-Za-z0-9_/~+\-\[{(\x80-\xff]|[\"'](?![\s,;&)}\]]|\Z))"
+"""How the value of a pair begins; what else follows an equals sign may be the padding of Base64."""
+_BARE = re.compile(rb"[a-z][a-z_.]{0,40}+=(?=\s|\Z)")
+"""A key without value."""
 
 
 def placeholder(name: str) -> bytes:
@@ -26,8 +30,10 @@ class Placeholders:
 
     def __init__(self, detectors: Iterable[str]) -> None:
         names = sorted({NAME, NESTED, *detectors})
-        self._known = re.compile(
-            re.escape(_OPENING) + b"(?:" + b"|".join(re.escape(name.encode()) for name in names) + rb")\]"
+        known = re.escape(_OPENING) + b"(?:" + b"|".join(re.escape(name.encode()) for name in names) + rb")\]"
+        self._known = re.compile(known)
+        self._pair = re.compile(
+            rb"(?:[A-Za-z_]|%b)(?:[A-Za-z0-9_.\-]|%b){0,64}+=%b" % (known, known, _BEGINS)
         )
 
     def only(self, value: bytes) -> bool:
@@ -49,3 +55,11 @@ class Placeholders:
     def at(self, text: bytes, position: int, high: int) -> bool:
         """Tell whether a placeholder begins at ``position``."""
         return self._known.match(text, position, high) is not None
+
+    def pair(self, text: bytes, position: int, high: int) -> bool:
+        """Tell whether ``key=value``, or a key and nothing, stands at ``position``, masked or not yet."""
+        if self._pair.match(text, position, high):
+            return True
+        bare = _BARE.match(text, position, high)
+        # A letter run and its padding, in whole groups of four, is Base64 unless it is too short for a secret.
+        return bare is not None and (len(bare[0]) <= 4 or len(bare[0]) % 4 != 0)

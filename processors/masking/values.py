@@ -38,6 +38,13 @@ _PROSE = frozenset(
     b"expired empty unknown rejected accepted please attempt mismatch unable ok okay success successful".split()
 )
 """Words that tell about a credential where one could stand."""
+_PHRASE = re.compile(
+    rb"(?i:see|minimum|maximum|length|stored)[ \t]{1,8}[A-Za-z]{1,16}(?=[.,;!]?[)\"']?(?:\s|\Z))"
+)
+"""Words that tell about a credential only while the sentence goes on: alone, or before another pair, they are one."""
+_PROTOCOL = re.compile(rb"HTTP/[0-9](?:\.[0-9])?(?=[\s\"']|\Z)")
+_OPENS = b" \t=([{,:]"
+"""What may stand before a quote that opens a text; a bracket closes a placeholder."""
 _WORD = re.compile(rb"[A-Za-z]{1,12}(?=[\s.,;:!)\"']|\Z)")
 _NUMBER = re.compile(rb"[-+]?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
 _CODE = re.compile(rb"-?[0-9]{4,}")
@@ -74,11 +81,44 @@ def text_value(
     if covered[0] <= begin < covered[1] and covered[1] >= high:
         return None
     told = text[end - 1] == 0x3A and begin > start
-    if told and (word := _WORD.match(text, begin, high)) and word[0].lower() in _PROSE:
+    if told and _is_prose(text, begin, high):
+        return None
+    if text[end - 1 : start] == b"=" and _is_empty(text, end, begin, (low, high), name, policy.placeholders):
         return None
     quote = text[opening - 1 : opening] if opening > low else b""
     begin, stop = _extent(text, begin, (low, high), name.lower(), quote, covered, policy.placeholders)
     return (begin, stop) if _counts(text[begin:stop], name, strength, policy, told=told) else None
+
+
+def _is_prose(text: bytes, begin: int, high: int) -> bool:
+    """Tell whether a sentence about the credential stands where it could."""
+    word = _WORD.match(text, begin, high)
+    return word is not None and (word[0].lower() in _PROSE or _PHRASE.match(text, begin, high) is not None)
+
+
+def _is_empty(
+    text: bytes, end: int, begin: int, bounds: tuple[int, int], name: bytes, placeholders: Placeholders
+) -> bool:
+    """Tell whether a name was given nothing: behind its equals sign, what stands at ``begin`` is not its value."""
+    low, high = bounds
+    if begin > end:
+        return (
+            text[end - 2] in _KEY
+            and not name.lower().endswith(_WHOLE_LINE)  # these hold pairs
+            and (_PROTOCOL.match(text, begin, high) is not None or placeholders.pair(text, begin, high))
+        )
+    quote = text[begin : begin + 1]
+    if quote not in _QUOTED or text[begin + 1 : min(begin + 2, high)] not in (b" ", b"\t"):
+        return False
+    # A quote before a blank closes the text around the name when one was opened, else it opens a value.
+    line, whole = _line_before(text, low, begin)
+    opening = line.rfind(quote)
+    return (
+        whole
+        and opening >= 0
+        and (opening == 0 or line[opening - 1] in _OPENS)
+        and (line.count(quote) - line.count(b"\\" + quote)) & 1 == 1
+    )
 
 
 def _counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, told: bool) -> bool:
@@ -179,12 +219,17 @@ def _end_of_line(text: bytes, low: int, begin: int, high: int, before: bytes) ->
     stop = found.end() if found else begin
     if before == b"'":
         return _unquoted(text, begin, stop, before)
-    line = text[max(low, begin - _LOOK_BACK) : begin]
-    whole = len(line) < _LOOK_BACK or b"\n" in line
-    line = line[line.rfind(b"\n") + 1 :]
+    line, whole = _line_before(text, low, begin)
     if before == b'"' or (whole and (line.count(b'"') - line.count(b'\\"')) & 1):
         return _unquoted(text, begin, stop, b'"')
     return stop
+
+
+def _line_before(text: bytes, low: int, position: int) -> tuple[bytes, bool]:
+    """Return the line up to ``position``, and whether it was read from its beginning."""
+    line = text[max(low, position - _LOOK_BACK) : position]
+    whole = len(line) < _LOOK_BACK or b"\n" in line
+    return line[line.rfind(b"\n") + 1 :], whole
 
 
 def json_span(

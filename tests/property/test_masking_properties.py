@@ -71,7 +71,20 @@ texts = st.lists(
     | secrets.map(lambda secret: f"https://{secret[1]}@host/ ")
     | secrets.map(lambda secret: f"https://u:{secret[1]}@host/")
     | st.sampled_from(
-        ["password=", "token: ", "%40", "\\u0041", "Cookie: ", "--token ", "[redacted:x]", "://", "："]
+        [
+            "password=",
+            "password= ",
+            "user=",
+            "password: see ",
+            "token: ",
+            "%40",
+            "\\u0041",
+            "Cookie: ",
+            "--token ",
+            "[redacted:x]",
+            "://",
+            "：",
+        ]
     ),
     max_size=6,
 ).map("".join)

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 import pytest
 
 from processors.masking import SPEC
@@ -171,3 +172,111 @@ def test_placeholders_say_nothing_about_a_name(masker, line):
 def test_only_known_placeholders_are_left_alone(masker, text):
     """A secret does not pass because it looks like one of ours."""
     assert "zq81hunter" not in masker.mask_text(text)
+
+
+EMPTY = [
+    "level=info password= user=bob event=login",
+    "level=info password=  user=bob",
+    "level=info password=\tuser=bob",
+    "level=info password= user= event=login",
+    "password= user=",
+    "api_key= http.status_code=200",
+    'password= msg="logged in"',
+    "token=& user=bob",
+    "token=; user=bob",
+    "token=",
+    "token= ",
+    '"GET /cb?token= HTTP/1.1" 200',
+    "GET /cb?a=1&token= HTTP/2.0",
+    '"GET /cb?token=" 200 12 "-" "Mozilla/5.0"',
+    'GET / "https://x.example/cb?token=" "Mozilla/5.0"',
+    'url="/cb?token=" status=200 agent="curl"',
+    "curl 'https://x.example/cb?token=' -o 'out'",
+    'password="" user="bob"',
+    "password='' user='bob'",
+    'password=[redacted:credential-field]" token=" password= ',
+]
+
+
+@pytest.mark.parametrize("line", EMPTY)
+def test_an_empty_value_takes_nothing_from_its_neighbour(masker, line):
+    """Behind a name and its equals sign a next pair, a protocol or a closing quote is no value."""
+    assert masker.mask_text(line) == line
+    assert masker.mask_line(orjson.dumps({"m": line})) == orjson.dumps({"m": line})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("password = hunter2", f"password = {FIELD}"),
+        ("password =hunter2", f"password ={FIELD}"),
+        ("password= hunter2", f"password= {FIELD}"),
+        ("password= hunter2 user=bob", f"password= {FIELD} user=bob"),
+        ("password = ab=cd", f"password = {FIELD}"),
+        ("password: ab=cd", f"password: {FIELD}"),
+        ("password=> ab=cd", f"password=> {FIELD}"),
+        ("password: hunter2", f"password: {FIELD}"),
+        ("password:hunter2", f"password:{FIELD}"),
+        ('Password= "x"', f'Password= "{FIELD}"'),
+        ("Password= 'x y'", f"Password= '{FIELD}'"),
+        ('password=" x" user="bob"', f'password="{FIELD}" user="bob"'),
+        ('a="b" password=" x" c="d"', f'a="b" password="{FIELD}" c="d"'),
+        ('a 5" disk password=" x y"', f'a 5" disk password="{FIELD}"'),
+        ("don't: password=' x y'", f"don't: password='{FIELD}'"),
+        ('msg="sent password="x y" on" a=1', f'msg="sent password="{FIELD}" on" a=1'),
+        ("secret= aGVsbG8gd29ybGQxMjM=", f"secret= {FIELD}"),
+        ("secret= aGVsbG8gd29ybGQxMg== user=bob", f"secret= {FIELD} user=bob"),
+        ('msg="secret= aGVsbG8gd29ybGQxMjM="', f'msg="secret= {FIELD}"'),
+        ("<i>secret= aGVsbG8gd29ybGQxMjM=</i>", f"<i>secret= {FIELD}>"),
+        ("secret= abcdefg= user=bob", f"secret= {FIELD} user=bob"),
+        ("password= 1x=y", f"password= {FIELD}"),
+        ("password= HTTP/1.1bob", f"password= {FIELD}"),
+        ("password= httpd", f"password= {FIELD}"),
+        ("Cookie= sid=zq81", f"Cookie= {FIELD}"),
+        ("password= token=zq81", f"password= token={FIELD}"),
+        ("token= password= zq81", f"token= password= {FIELD}"),
+        ("password= [redacted:zq81hunter]=x", f"password= [{FIELD}]=x"),
+        (f"password= ghp_{'x9Qk' * 9}=x", "password= [redacted:github-token]=x"),
+        (f"password= a.ghp_{'x9Qk' * 9}=x", "password= a.[redacted:github-token]=x"),
+    ],
+)
+def test_a_value_behind_a_blank_is_still_masked(masker, text, expected):
+    """What does not read like the next pair is the value, and what does is judged by its own name."""
+    assert masker.mask_text(text) == expected
+    assert masker.mask_text(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: minimum length",
+        "secret: see vault",
+        "Password: minimum length is 12 characters",
+        "(password: see vault)",
+        "secret: see vault. Done",
+    ],
+)
+def test_a_phrase_about_a_credential_is_left_alone(masker, line):
+    """A word that tells about a credential is none while the sentence goes on."""
+    assert masker.mask_text(line) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("password: minimum", f"password: {FIELD}"),
+        ("password: see", f"password: {FIELD}"),
+        ("secret: see.", f"secret: {FIELD}."),
+        ("password: minimum user: bob", f"password: {FIELD} user: bob"),
+        ("password: minimum user=bob", f"password: {FIELD} user=bob"),
+        ("password: see bob.k@example.org", f"password: {FIELD} [redacted:email]"),
+        ("password: see 1x", f"password: {FIELD} 1x"),
+        ("password:see vault", f"password:{FIELD} vault"),
+        ("password=minimum length", f"password={FIELD} length"),
+        ("password: hunter two", f"password: {FIELD} two"),
+    ],
+)
+def test_the_same_word_alone_is_a_password(masker, text, expected):
+    """At the end of a text, before another pair or without a blank, any word is the value."""
+    assert masker.mask_text(text) == expected
+    assert masker.mask_text(expected) == expected

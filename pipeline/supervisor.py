@@ -203,13 +203,23 @@ class Supervisor:
         return clean
 
 
+def end_with(parent: int, number: signal.Signals) -> None:
+    """Have this process get a signal when the one that forked it ends, however that ends.
+
+    Args:
+        parent: Its pid; a child whose parent is gone already exits here.
+        number: The signal.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
 def _become(child: Child, parent: int) -> None:
     """Be the child, for good."""
     code = 70
     try:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(0)
+        end_with(parent, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         signal.signal(
             signal.SIGINT, signal.SIG_IGN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from headrig import ConfigError
@@ -20,6 +21,7 @@ from pipeline.cli.outcome import report
 from pipeline.cli.serve import run
 from pipeline.samples import Sampler
 from pipeline.settings import Settings
+from pipeline.supervisor import end_with
 
 _READY_SECONDS = 30.0
 
@@ -51,13 +53,14 @@ def demo(
             "the demo sends without a token; start it with a configuration that has none", path="tokens"
         )
     read, write = os.pipe()
+    front = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        os._exit(_serve(settings, write))
+        _become_supervisor(settings, write, front)
     os.close(write)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.kill(pid, signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: _stop(pid))
     port = os.read(read, 16)
     if not port:
         return _end_of(pid)
@@ -68,17 +71,30 @@ def demo(
             print(
                 f"headrig: not ready within {_READY_SECONDS:.0f} s; the lines above say why", file=sys.stderr
             )
-            os.kill(pid, signal.SIGTERM)
-        return _end_of(pid) or 70
+            _stop(pid)
+            return _end_of(pid) or 70
+        return _end_of(pid)
     sender.start()
     Console(highlight=False, soft_wrap=True).print(_INTRODUCTION.format(url=url, data=settings.data))
+    timer = threading.Timer(seconds, _stop, (pid,))
+    timer.daemon = True
     if seconds:
-        threading.Timer(seconds, os.kill, (pid, signal.SIGTERM)).start()
-    return _end_of(pid)
+        timer.start()
+    return _end_of(pid, timer)
+
+
+def _become_supervisor(settings: Settings, pipe: int, front: int) -> NoReturn:
+    """Be the supervisor, for good; it stops when the front ends, even by SIGKILL."""
+    code = 70
+    try:
+        end_with(front, signal.SIGTERM)
+        code = _serve(settings, pipe)
+    finally:
+        os._exit(code)  # also when the terminal is gone and nothing can be written
 
 
 def _serve(settings: Settings, pipe: int) -> int:
-    """Be the supervisor; report an error as every command does, for nothing comes behind us that would."""
+    """Report an error as every command does, for nothing comes behind us that would."""
     try:
         return run(settings, started=lambda port: _tell(pipe, port))
     except Exception as error:
@@ -88,8 +104,18 @@ def _serve(settings: Settings, pipe: int) -> int:
         sys.stderr.flush()
 
 
-def _end_of(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def _stop(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+        os.kill(pid, signal.SIGTERM)
+
+
+def _end_of(pid: int, timer: threading.Timer | None = None) -> int:
+    """Wait for the supervisor; return its exit code, 70 when a signal killed it."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    if timer is not None:
+        timer.cancel()  # before the pid is given back
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if code >= 0 else 70
 
 
 def _tell(pipe: int, port: int) -> None:

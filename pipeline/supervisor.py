@@ -30,6 +30,8 @@ UNUSABLE = 64
 """Exit code of a child that cannot start with this configuration."""
 ROLLED_BACK = 3
 """Exit code of a child that found an older or another state than there was: a restart would find the same."""
+UNVERIFIED = 1
+"""Exit code of the audit process whose log does not verify: it is tried again, for it may be repaired."""
 _BACKOFF_SECONDS = (0.0, 0.05, 0.25, 1.0, 2.0, 5.0)
 _STABLE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -152,8 +154,13 @@ class Supervisor:
         if (code == UNUSABLE and not child.proven) or code == ROLLED_BACK:
             self._given_up = code
             return
+        message = "a process ended and is started again"
+        if child.worker is None and code == UNVERIFIED:
+            message = (
+                "the audit log does not verify; its process is started again and takes nothing until then"
+            )
         log.warning(
-            "a process ended and is started again",
+            message,
             extra={"data": {"child": child.name, "exit_code": code, "restart_in_seconds": wait}},
         )
         self._lost(child)

@@ -30,6 +30,8 @@ log = logging.getLogger("headrig.audit")
 
 ROLLED_BACK = 3
 """Exit code: the log is an older state of itself, or another; a restart would find the same."""
+UNVERIFIED = 1
+"""Exit code: the log does not verify; a start after its repair goes on."""
 _SAMPLE_SECONDS = 1.0
 
 
@@ -91,7 +93,9 @@ async def _serve(node: Node, telemetry: Telemetry) -> int:
     except IntegrityError as error:
         # The text names files, offsets and indexes of the log, never an entry.
         log.error("the audit log does not verify; nothing was changed", extra={"data": {"why": str(error)}})
-        return 70
+        node.paths.audit_unverified.touch(mode=0o600)
+        return UNVERIFIED
+    node.paths.audit_unverified.unlink(missing_ok=True)
     node.paths.audit_socket.unlink(
         missing_ok=True
     )  # left by a process that was killed; the log's lock is ours

@@ -55,6 +55,7 @@ class Node:
             shutil.rmtree(paths.metrics, ignore_errors=True)
             paths.metrics.mkdir(mode=0o700)
             paths.audit_socket.unlink(missing_ok=True)
+            paths.audit_unverified.unlink(missing_ok=True)
             paths.node_key()
             ids = BatchIds.create(paths.run / "batch-ids", settings.idempotency.slots)
             suspects = Suspects(paths.run / "suspects", settings.workers)

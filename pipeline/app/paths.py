@@ -75,6 +75,11 @@ class Paths:
         return self.run / "audit.sock"
 
     @property
+    def audit_unverified(self) -> Path:
+        """Exists while the audit process finds that its log does not verify."""
+        return self.run / "audit-unverified"
+
+    @property
     def metrics(self) -> Path:
         """Mapped metric files of all processes."""
         return self.run / "metrics"

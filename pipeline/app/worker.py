@@ -193,7 +193,9 @@ class Worker:
             found.append("headrig is stopping")
         elif not self.ready:
             found.append("the logs are being recovered")
-        if not self._node.paths.audit_socket.exists():
+        if self._node.paths.audit_unverified.exists():
+            found.append("the audit log does not verify: headrig verify log names the place")
+        elif not self._node.paths.audit_socket.exists():
             found.append("the audit process is away")
         room = min(1 << 20, self._node.settings.buffer.max_bytes // 8)
         if self.wals and not self.wals[0].has_room(room):

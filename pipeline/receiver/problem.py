@@ -15,6 +15,7 @@ from headrig import (
     IntegrityError,
     RejectedError,
     RetryableError,
+    SinkUnavailableError,
     TooLargeError,
 )
 
@@ -59,7 +60,8 @@ class Problem:
 def of_error(error: Exception) -> Problem:
     """Translate an error into the refusal that says what the sender must do."""
     if isinstance(error, RetryableError):
-        status, reason = (429, "throttled") if getattr(error, "throttled", False) else (503, "overloaded")
+        away = "unavailable" if isinstance(error, SinkUnavailableError) else "overloaded"
+        status, reason = (429, "throttled") if getattr(error, "throttled", False) else (503, away)
         return Problem(status, str(error), reason, _retry_after(error.retry_after))
     if isinstance(error, AuthError):
         if error.reason == FORBIDDEN:

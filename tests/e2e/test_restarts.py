@@ -189,6 +189,35 @@ def test_an_audit_log_put_back_to_an_older_state_stops_the_program(
     assert cli("verify", "log", log, "--saved", tmp_path / "saved").returncode == 3
 
 
+def test_a_damaged_audit_log_is_called_that_until_it_is_repaired(programs: Callable[..., Headrig]) -> None:
+    """Own log, readiness and refusal say what is wrong, in no words of the program's own; then the log goes on."""
+    headrig = programs(QUICK, workers=1).start()
+    event = b'{"service":"d","event":"user.login","user":"u","message":"d-%d"}'
+    assert [headrig.post(event % number).status for number in range(2)] == [200, 200]
+    assert headrig.stop() == 0
+    [segment] = (headrig.data / "audit" / "wal").iterdir()
+    whole = segment.read_bytes()
+    place = whole.index(b"user.login")  # of the first entry: damage of the last looks like a rollback
+    segment.write_bytes(whole[:place] + b"U" + whole[place + 1 :])
+    headrig.start(wait=False)
+    said = "the audit log does not verify; its process"
+    wait_until(lambda: said in headrig.log(), 20, "the own log")
+    wait_until(lambda: b"does not verify" in headrig.get("/readyz").body, 20, "readiness")
+    answer = headrig.post(event % 2)
+    refusal = answer.json()
+    ended = next(json.loads(line) for line in headrig.log().splitlines() if said in line)
+
+    assert headrig.get("/readyz").status == 503
+    assert (answer.status, refusal["reason"]) == (503, "unavailable")
+    assert refusal["detail"] == "the audit process is away"
+    assert ended["exit_code"] == 1
+
+    segment.write_bytes(whole)
+    wait_until(headrig.ready, 30, "readiness")
+
+    assert headrig.post(event % 2).status == 200
+
+
 def test_equal_lines_before_and_after_a_restart_keep_apart(programs: Callable[..., Headrig]) -> None:
     """Equal lines of one microsecond get other nanoseconds after a restart too, or Loki would fold them."""
     headrig = programs(QUICK, workers=1).start()

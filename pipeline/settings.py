@@ -8,70 +8,19 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from headrig import ConfigError
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.plugins import PluginsSection
+from pipeline.setting_sources import Sources
+from pipeline.setting_values import Address, Seconds, Secret, Size
 
 _STREAMS = 2000
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?\Z")
-_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        match = _SIZE.match(value.strip())
-        if match is None:
-            raise ValueError('write a size such as "16MiB"')
-        return int(match[1]) * _UNITS[match[2]]
-    return value
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str):
-        match = _DURATION.match(value.strip())
-        if match is None:
-            raise ValueError('write a duration such as "5s" or "24h"')
-        return float(match[1]) * _SECONDS[match[2]]
-    return value
-
-
-def _secret(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.startswith("env:"):
-        name = value[4:]
-        if name not in os.environ:
-            raise ValueError(f"the environment has no {name}")
-        return os.environ[name].strip()
-    if value.startswith("file:"):
-        path = Path(value[5:])
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"cannot read the secret's file: {error.strerror}") from error
-    raise ValueError("secrets are references: write env:NAME or file:PATH")
-
-
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
 Scope = Literal["write", "read", "audit", "admin"]
 
 
@@ -239,7 +188,7 @@ class Audit(_Section):
 class Settings(_Section):
     """Everything an operator can set."""
 
-    listen: str = Field("127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:]+):\d+$")
+    listen: Address = "127.0.0.1:8080"
     data: Path = Path("headrig-data")
     workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 60), gt=0, le=60)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -300,7 +249,10 @@ class Settings(_Section):
 
 
 def load(
-    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+    path: Path | None,
+    environment: Mapping[str, str],
+    overrides: Mapping[str, Any] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Settings:
     """Load and check the configuration.
 
@@ -308,22 +260,23 @@ def load(
         path: The YAML file; None for defaults only.
         environment: For the ``HEADRIG__`` overlay.
         overrides: From the command line, dotted path to value; they win.
+        options: What the overrides are called there, dotted path to option.
 
     Raises:
-        ConfigError: Names the file, the place and what to write instead.
+        ConfigError: Names the file, variable or option, the place and what to write instead.
     """
-    values = {} if path is None else _read(path)
+    sources = Sources({} if path is None else _read(path), str(path) if path else "")
     for name, text in environment.items():
         if name.startswith("HEADRIG__"):
             place = name[len("HEADRIG__") :].lower().split("__")
-            _put(values, place, text if text and _is_text(place) else _yaml(text, name), name)
+            sources.put(place, text if text and _is_text(place) else _yaml(text, name), name)
     for dotted, value in (overrides or {}).items():
-        _put(values, dotted.split("."), value, dotted)
-    values.setdefault("config_dir", str(path.parent) if path is not None else ".")
+        sources.put(dotted.split("."), value, (options or {}).get(dotted, dotted))
+    sources.values.setdefault("config_dir", str(path.parent) if path is not None else ".")
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(sources.values)
     except ValidationError as error:
-        raise _explained(error, path) from None
+        raise _explained(error, sources) from None
 
 
 def _yaml(text: str, name: str) -> Any:
@@ -354,24 +307,15 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _put(values: dict[str, Any], path: list[str], value: Any, name: str) -> None:
-    for part in path[:-1]:
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f'"{part}" is a value, not a section', path=name)
-    values[path[-1]] = value
-
-
-def _explained(error: ValidationError, path: Path | None) -> ConfigError:
-    sentences = []
+def _explained(error: ValidationError, sources: Sources) -> ConfigError:
+    problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = f"there is no such setting{_nearest(problem['loc'])}"
-        sentences.append(f"{place}: {message}" if place else message)
-    where = f"{path}: " if path else ""
-    return ConfigError(where + "; ".join(sentences))
+        problems.append(f"{place}: {message}" if place else message)
+    return ConfigError(sources.blame(problems))
 
 
 def _is_text(place: list[str]) -> bool:

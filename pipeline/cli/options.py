@@ -32,6 +32,7 @@ UrlOption = Annotated[str, typer.Option("--url", help="A running headrig, or a L
 TokenOption = Annotated[
     str | None, typer.Option("--token", help="Bearer token.", envvar="HEADRIG_TOKEN", show_default=False)
 ]
+_OPTIONS = {"data": "--data", "listen": "--listen", "workers": "--workers", "sinks.loki.url": "--loki"}
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -62,7 +63,7 @@ def settings_from(
     }
     path = config or find_config()
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = load(path, os.environ, given)
+    settings = load(path, os.environ, given, _OPTIONS)
     lost = path is None and "packs" not in settings.masking and not (settings.config_dir / "masking").exists()
     if packs and lost:
         raise ConfigError(

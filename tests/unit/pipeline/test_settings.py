@@ -69,6 +69,39 @@ def test_a_mistake_is_named_with_its_place(tmp_path, monkeypatch, text, message)
         load(write(tmp_path, text), {})
 
 
+ADDRESS = "write an address and a port such as 127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "options", "message"),
+    [
+        ("", {"HEADRIG__FOO": "1"}, {}, "HEADRIG__FOO: there is no such setting"),
+        ("", {"HEADRIG__LIMITS__BODY": "abc"}, {}, 'HEADRIG__LIMITS__BODY: write a size such as "16MiB"'),
+        ("", {"HEADRIG__LIMITS": "{body: abc}"}, {}, "HEADRIG__LIMITS: limits.body: write a size such as"),
+        ("", {"HEADRIG__LISTEN": "0.0.0.0:80"}, {}, "HEADRIG__LISTEN: without tokens headrig listens on"),
+        ("", {"HEADRIG__LISTEN": "foo"}, {"listen": "127.0.0.1:99999"}, "--listen: the port must be at most"),
+        ("", {}, {"listen": "foo"}, f"--listen: {ADDRESS}"),
+        ("listen: [foo]", {}, {}, f"FILE: listen: {ADDRESS}"),
+        ("listen: 8080", {}, {}, f"FILE: listen: {ADDRESS}"),
+        ("", {}, {"sinks.loki.url": "loki:3100"}, "--loki: "),
+        ("sinks: 1", {}, {"sinks.loki.url": "http://loki:3100"}, '--loki: "sinks" is a value, not a section'),
+        ("drain: x", {"HEADRIG__WORKERS": "0"}, {}, "HEADRIG__WORKERS: Input should be greater than 0"),
+        ("drain: x", {"HEADRIG__WORKERS": "0"}, {}, "FILE: drain: write a duration"),
+        ("", {"HEADRIG__LIMITS__INFLIGHT": "1MiB"}, {}, "FILE and HEADRIG__LIMITS__INFLIGHT: limits: inflight is"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_blamed_on_what_it_came_from(tmp_path, text, environment, options, message):
+    """File, variable or option: what the operator must change is named, and no other."""
+    path = write(tmp_path, text)
+    names = {"listen": "--listen", "sinks.loki.url": "--loki"}
+    with pytest.raises(ConfigError) as error:
+        load(path, environment, options, names)
+
+    said = str(error.value)
+    assert re.search(r"(^|; )" + re.escape(message.replace("FILE", str(path))), said), said
+    assert (str(path) in said) == (text.startswith(("listen", "drain")) or "FILE" in message), said
+
+
 def test_the_environment_overlays_the_file_and_the_command_line_wins(tmp_path):
     """Nested settings have double underscores; values are YAML."""
     path = write(tmp_path, "workers: 3\nlimits: {body: 1MiB, depth: 10}")

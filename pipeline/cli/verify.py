@@ -47,7 +47,8 @@ def log(
 ) -> int:
     """Re-hash every entry and compare with the signed checkpoint; name what was edited, deleted or cut off.
 
-    Exit codes: 0 verified, 1 tampered, 2 cannot verify, 3 rollback or fork.
+    Exit codes: 0 verified, 1 tampered, 2 cannot verify, 3 rollback or fork; no verdict: 64 wrong usage, a directory
+    that is no audit log, or a file of an option that cannot be read; 70 crash.
     """
     if not any(os.path.lexists(directory / name) for name in ("log.json", "head", "checkpoint", "wal")):
         raise ConfigError(f"{directory} is no audit log: it has no log.json")

@@ -75,6 +75,16 @@ def test_every_command_explains_itself(
     assert re.search(r"\w+ [^\n]{20,}[.:]", text)
 
 
+def test_the_help_of_verify_names_every_exit_code(
+    helped: dict[str, subprocess.CompletedProcess[bytes]],
+) -> None:
+    """A script that calls it can tell a verdict from a wrong call and from a crash."""
+    text = helped["verify log"].stdout.decode()
+    sentence = text[text.index("Exit codes:") : text.index("Arguments")]
+
+    assert re.findall(r"\b\d+\b", sentence) == ["0", "1", "2", "3", "64", "70"]
+
+
 def test_the_help_names_every_command(helped: dict[str, subprocess.CompletedProcess[bytes]]) -> None:
     """What the README's table lists is in the help, and the other way round."""
     text = helped[""].stdout.decode()

@@ -17,6 +17,19 @@ _SPARE = 16 << 20
 """Bytes of the disk that are left to cursors, key files, audit log and quarantine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a log holds now.
+
+    Attributes:
+        bytes: On disk, segments only.
+        segments: How many.
+    """
+
+    bytes: int
+    segments: int
+
+
 @dataclass(slots=True)
 class Room:
     """Bytes set aside for one append; what it does not use is given back."""

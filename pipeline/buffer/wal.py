@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from headrig import IntegrityError, OverloadedError
@@ -27,21 +26,8 @@ from pipeline.buffer.lock import take_lock
 from pipeline.buffer.reclaim import remove_past, welcome_new
 from pipeline.buffer.recovery import Recovery, recover
 from pipeline.buffer.segment import HEADER, Segment, encode_header, segment_path
-from pipeline.buffer.space import Room, Space
+from pipeline.buffer.space import Room, Space, Statistics
 from pipeline.buffer.tally import Tally
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What a log holds now.
-
-    Attributes:
-        bytes: On disk, segments only.
-        segments: How many.
-    """
-
-    bytes: int
-    segments: int
 
 
 class Wal:

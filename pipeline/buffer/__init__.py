@@ -22,8 +22,8 @@ from pipeline.buffer.frame import BidMark, Frame, StoredFrame, frame_bytes
 from pipeline.buffer.idempotency import BatchIds, Claim
 from pipeline.buffer.reader import SegmentGone, read_frames
 from pipeline.buffer.recovery import Recovery
-from pipeline.buffer.space import Room
-from pipeline.buffer.wal import Statistics, Wal
+from pipeline.buffer.space import Room, Statistics
+from pipeline.buffer.wal import Wal
 
 __all__ = [
     "BatchIds",

@@ -65,6 +65,7 @@ class Cursor:
         self.state = State(0, start, 0, {}, 0)
         if path.exists():
             self._load(path.read_bytes())
+            self._make_durable()
         else:
             slot, _ = _encode(self.state)
             durable.replace(path, slot.ljust(SLOT, b"\0") + bytes(SLOT), site="buffer.cursor")
@@ -111,6 +112,14 @@ class Cursor:
     def refused(self) -> dict[str, int]:
         """Records refused, ever, by reason."""
         return self.state.refused
+
+    def _make_durable(self) -> None:
+        """A dead process may have left its last move in the page cache only, and segments go by what is read here."""
+        fd = durable.files.open(self._path)
+        try:
+            durable.files.sync(fd, "buffer.reopen-cursor")
+        finally:
+            durable.files.close(fd)
 
     def _load(self, data: bytes) -> None:
         slots = [slot for slot in (_decode(data[:SLOT]), _decode(data[SLOT:])) if slot is not None]

@@ -52,6 +52,7 @@ KILLED = {
     "buffer.reopen": "buffer.append",
     "buffer.reopen-dir": "buffer.create-dir",
     "buffer.reopen-cursors": "buffer.cursor.replace-dir",
+    "buffer.reopen-cursor": "buffer.cursor-slot",
 }
 """Sites whose sync makes up for one that a killed process did not come to, and for which."""
 

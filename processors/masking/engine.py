@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from processors.masking import decode
 from processors.masking.decode import Edit, Unit
-from processors.masking.placeholders import NAME, NESTED, placeholder
+from processors.masking.placeholders import NESTED
+from processors.masking.splice import Masked, assemble
 
 if TYPE_CHECKING:
     from processors.masking.confirm import Confirmer
@@ -31,21 +31,6 @@ LONGEST_NAME = 200
 
 class DepthError(Exception):
     """JSON nests deeper than allowed where its structure matters: at an event or an escape."""
-
-
-@dataclass(slots=True)
-class Masked:
-    """What masking some lines gave.
-
-    Attributes:
-        lines: New text of the lines that changed, by row.
-        found: The detector behind each replacement, by row.
-        work: Bytes that confirmations walked.
-    """
-
-    lines: dict[int, bytes] = field(default_factory=dict)
-    found: dict[int, list[str]] = field(default_factory=dict)
-    work: int = 0
 
 
 class Engine:
@@ -113,7 +98,7 @@ class Engine:
                 lambda row: self._open(row, lines[row], heads),
                 self._confirmer,
             )
-        return _assemble(units, children)
+        return assemble(units, children)
 
     def _open(self, row: int, line: bytes, heads: Sequence[Any] | None) -> Unit:
         if line.lstrip()[:1] in _CONTAINERS and decode.too_deep(line, self._max_depth):
@@ -226,72 +211,3 @@ def _by_line(events: list[tuple[int, int]], buffer: bytes) -> Iterator[tuple[int
             own.append((min(end, stop) - start, tag))
             place += 1
         yield row, own
-
-
-def _assemble(units: dict[int, Unit], children: list[Unit]) -> Masked:
-    for child in reversed(children):
-        if child.edits:
-            _lift(child)
-    masked = Masked(work=sum(unit.work for unit in (*units.values(), *children)))
-    for row, unit in units.items():
-        if unit.edits:
-            text, names = _splice(unit)
-            text.decode("utf-8", "surrogatepass")  # a cut inside a character must not leave
-            if text != unit.text:
-                masked.lines[row] = text
-                masked.found[row] = names
-    return masked
-
-
-def _lift(child: Unit) -> None:
-    """Turn the edits of a child into edits of its parent."""
-    parent = child.parent
-    if parent is None:
-        raise ValueError("a child without parent")
-    if child.marks is not None:
-        parent.edits += [Edit(*child.parent_span(edit.start, edit.end), edit.name) for edit in child.edits]
-        return
-    text, names = _splice(child)
-    if text != child.text:
-        parent.edits.append(
-            Edit(child.start, child.end, names[0], text=decode.encode_string(text), names=tuple(names))
-        )
-
-
-def _splice(unit: Unit) -> tuple[bytes, list[str]]:
-    """Apply the edits of a unit; those that overlap become one."""
-    text = unit.text
-    pieces: list[bytes] = []
-    names: list[str] = []
-    position = 0
-    for edit in _merged(unit.edits):
-        if edit.text is not None:
-            replacement = edit.text
-            names += edit.names
-        else:
-            replacement = placeholder(edit.name)
-            names.append(edit.name)
-            if edit.quoted:
-                replacement = b'"' + replacement + b'"'
-        pieces += (text[position : edit.start], replacement)
-        position = edit.end
-    pieces.append(text[position:])
-    return b"".join(pieces), names
-
-
-def _merged(edits: list[Edit]) -> list[Edit]:
-    if len(edits) == 1:
-        return edits
-    merged: list[Edit] = []
-    for edit in sorted(edits, key=_order):
-        last = merged[-1] if merged else None
-        if last is None or edit.start >= last.end:
-            merged.append(edit)
-        elif edit.end > last.end:
-            merged[-1] = Edit(last.start, edit.end, last.name, last.quoted)
-    return merged
-
-
-def _order(edit: Edit) -> tuple[int, int, bool, bool]:
-    """Outer before inner; of equal spans whole before spliced, and a shape before a mere field name."""
-    return edit.start, -edit.end, edit.text is not None, edit.name == NAME

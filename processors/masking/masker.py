@@ -23,10 +23,11 @@ from processors.masking import confirm, pack
 from processors.masking.confirm import Confirmer
 from processors.masking.database import Pattern, Scanner
 from processors.masking.decode import WorkError
-from processors.masking.engine import DepthError, Engine, Masked
+from processors.masking.engine import DepthError, Engine
 from processors.masking.envelope import Envelopes, mask_attributes
 from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
 from processors.masking.placeholders import Placeholders
+from processors.masking.splice import Masked
 from processors.masking.third_party import Third, ThirdParty
 
 if TYPE_CHECKING:

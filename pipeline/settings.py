@@ -185,6 +185,15 @@ class Audit(_Section):
     )
 
 
+class CanarySection(_Section):
+    """Secrets of headrig's own that are sent on a schedule and must never be found downstream."""
+
+    every: Seconds | None = Field(None, description="default: never")
+    patience: Seconds = 60.0
+    tenant: str = Field("headrig", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9!._*'()-]+$")
+    selector: str = Field('{service_name="headrig-canary"}', pattern=r"^\{.+\}$", max_length=500)
+
+
 class Settings(_Section):
     """Everything an operator can set."""
 
@@ -205,6 +214,7 @@ class Settings(_Section):
     idempotency: Idempotency = Idempotency()
     quarantine: Quarantine = Quarantine()
     audit: Audit = Audit()
+    canary: CanarySection = CanarySection()
     sinks: Sinks = Sinks()
     config_dir: Path = Field(
         Path(), description="relative paths of rule packs start here; default: the file's directory"

@@ -67,6 +67,7 @@ class Telemetry:
             "headrig_audit_conflicts", "Audit events whose id was taken by another payload", "tenant"
         )
         self.masked = counter("headrig_masked", "Replacements made by masking", "detector")
+        self.canaries = counter("headrig_canaries", "Canary secrets by what became of them", "outcome")
         self.demoted = counter("headrig_labels_demoted", "Label values that went to structured metadata")
         self.requests = counter("headrig_requests", "Ingest requests", "route", "status")
         self.retries = counter("headrig_sink_retries", "Pushes that will be sent again", "sink", "status")

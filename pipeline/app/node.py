@@ -56,6 +56,7 @@ class Node:
             paths.metrics.mkdir(mode=0o700)
             paths.audit_socket.unlink(missing_ok=True)
             paths.audit_unverified.unlink(missing_ok=True)
+            paths.canary_found.unlink(missing_ok=True)
             paths.node_key()
             ids = BatchIds.create(paths.run / "batch-ids", settings.idempotency.slots)
             suspects = Suspects(paths.run / "suspects", settings.workers)

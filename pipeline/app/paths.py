@@ -80,6 +80,11 @@ class Paths:
         return self.run / "audit-unverified"
 
     @property
+    def canary_found(self) -> Path:
+        """Exists when a canary secret was found downstream."""
+        return self.run / "canary-found"
+
+    @property
     def metrics(self) -> Path:
         """Mapped metric files of all processes."""
         return self.run / "metrics"

@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse
 from headrig import HeadrigError, Resource
 from starlette.exceptions import HTTPException
 
-from pipeline.app.reading import Reader
 from pipeline.flow.inbound import Submit
 from pipeline.receiver.auth import Credential, Credentials
 from pipeline.receiver.ingest import LOGS, LOKI_PUSH, LOKI_PUSH_V0, Hooks, IngestApp
@@ -20,6 +19,7 @@ from pipeline.receiver.problem import CONTENT_TYPE, Problem, of_error
 
 if TYPE_CHECKING:
     from pipeline.app.node import Node
+    from pipeline.app.reading import Reader
     from pipeline.app.worker import Worker
     from pipeline.settings import Settings
 
@@ -67,7 +67,7 @@ def credentials_of(settings: Settings) -> Credentials:
     )
 
 
-def make_app(node: Node, worker: Worker, submit: Submit) -> HeadrigApp:
+def make_app(node: Node, worker: Worker, submit: Submit, reader: Reader) -> HeadrigApp:
     """Make the application of one worker."""
     settings = node.settings
     credentials = credentials_of(settings)
@@ -90,7 +90,7 @@ def make_app(node: Node, worker: Worker, submit: Submit) -> HeadrigApp:
     app = HeadrigApp(title="headrig", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.ingest = IngestApp(submit, credentials, limits, _hooks(worker))
     _add_operations(app, worker)
-    _add_reading(app, Reader(node, submit), credentials)
+    _add_reading(app, reader, credentials)
     app.add_exception_handler(HeadrigError, _problem)
     app.add_exception_handler(HTTPException, _no_route)
     return app

@@ -18,9 +18,11 @@ import uvloop
 from headrig import IntegrityError, RetryableError
 
 from pipeline.app.books import Key, balances
+from pipeline.app.canary import Canary
 from pipeline.app.doors import AuditDoor, FlowMetrics, PumpMetrics, QuarantineDoor
 from pipeline.app.node import Node
 from pipeline.app.protocol import Bounds
+from pipeline.app.reading import Reader
 from pipeline.app.routes import make_app
 from pipeline.app.server import HttpServer
 from pipeline.app.sinks import make_sinks, sink_names
@@ -100,8 +102,9 @@ class Worker:
             await self._await_recovery()
             flow.start()
             limits = self._node.settings.limits
+            reader = Reader(self._node, flow.submit)
             server = HttpServer(
-                make_app(self._node, self, flow.submit),
+                make_app(self._node, self, flow.submit, reader),
                 self._listener,
                 self._node.shared,
                 self._worker,
@@ -111,6 +114,7 @@ class Worker:
             self.ready = True
             self.telemetry.workers.set(1)
             self._spawn(self._sample(flow))
+            self._keep_canary(flow, reader)
             await self._stop.wait()
             if self._failed:
                 os._exit(70)  # nothing more may be acknowledged; recovery reads the disk
@@ -186,6 +190,13 @@ class Worker:
             failed=self._fail,
         )
 
+    def _keep_canary(self, flow: Flow, reader: Reader) -> None:
+        """One worker has the canary of the node."""
+        settings = self._node.settings.canary
+        if settings.every is not None and self._worker == 0:
+            canary = Canary(settings, flow.submit, reader.find, self._node.paths.canary_found, self.telemetry)
+            self._spawn(canary.run(settings.every))
+
     def problems(self) -> list[str]:
         """Say why no records can be accepted now; empty when they can."""
         found = []
@@ -197,6 +208,8 @@ class Worker:
             found.append("the audit log does not verify: headrig verify log names the place")
         elif not self._node.paths.audit_socket.exists():
             found.append("the audit process is away")
+        if self._node.paths.canary_found.exists():
+            found.append("a canary secret was found downstream: masking has a hole")
         room = min(1 << 20, self._node.settings.buffer.max_bytes // 8)
         if self.wals and not self.wals[0].has_room(room):
             found.append("the buffer is full")

@@ -68,6 +68,15 @@ class Telemetry:
         )
         self.masked = counter("headrig_masked", "Replacements made by masking", "detector")
         self.canaries = counter("headrig_canaries", "Canary secrets by what became of them", "outcome")
+        self.shadow_records = counter(
+            "headrig_shadow_records", "Records by what the candidate policy made of them", "outcome"
+        )
+        self.shadow_changes = counter(
+            "headrig_shadow_changes",
+            "Replacements the candidate policy would make more or fewer",
+            "detector",
+            "change",
+        )
         self.demoted = counter("headrig_labels_demoted", "Label values that went to structured metadata")
         self.requests = counter("headrig_requests", "Ingest requests", "route", "status")
         self.retries = counter("headrig_sink_retries", "Pushes that will be sent again", "sink", "status")

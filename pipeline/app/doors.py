@@ -116,6 +116,29 @@ class FlowMetrics:
         self._telemetry.duplicate.labels(tenant).inc(records)
 
 
+class ShadowMetrics:
+    """Counts for metrics how a candidate policy differs.
+
+    Args:
+        telemetry: The process' metrics.
+    """
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def compared(self, same: int, differ: int, failed: int) -> None:
+        """A batch was compared."""
+        for outcome, number in (("same", same), ("differ", differ), ("failed", failed)):
+            if number:
+                self._telemetry.shadow_records.labels(outcome).inc(number)
+
+    def differs(self, detector: str, more: int, fewer: int) -> None:
+        """A detector's count differs."""
+        for change, number in (("more", more), ("fewer", fewer)):
+            if number:
+                self._telemetry.shadow_changes.labels(detector, change).inc(number)
+
+
 class PumpMetrics:
     """Counts for metrics what a pump did.
 

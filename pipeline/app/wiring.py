@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrig import AuditEvent, StageSpec, Verdict
+from headrig import AuditEvent, ConfigError, StageSpec, Verdict
 
 from pipeline.app.paths import Paths
 from pipeline.audit.leaf import encode_leaf, encode_unscanned_leaf
 from pipeline.flow.head import HeadDecoder
+from pipeline.flow.shadow import Report, Shadow
 from pipeline.flow.stages import Stages
 from pipeline.labels import LabelSettings
 from pipeline.plugins import Plugins, Running, load_stages
@@ -109,11 +110,30 @@ class Blueprint:
         self.made: dict[str, Any] = {
             kind: spec.factory(sections[kind], self.host) for kind, spec in specs.items()
         }
+        self.shadow: tuple[Any, float] | None = self._candidate(specs["mask"])
         self._specs: dict[str, StageSpec] = specs
         self._sections: dict[str, Mapping[str, Any]] = sections
 
     def _masking(self) -> dict[str, Any]:
-        return {"max_depth": self.settings.limits.depth, **self.settings.masking}
+        section = {"max_depth": self.settings.limits.depth, **self.settings.masking}
+        section.pop("shadow", None)
+        return section
+
+    def _candidate(self, spec: StageSpec) -> tuple[Any, float] | None:
+        """Make the masking stage of ``masking.shadow``: the section in force with its changes, and the share."""
+        changes = self.settings.masking.get("shadow")
+        if changes is None:
+            return None
+        if not isinstance(changes, Mapping):
+            raise ConfigError("write what is different: policy, packs, disable …", path="masking.shadow")
+        share = changes.get("share", 1.0)
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
+            raise ConfigError("a share is above 0 and at most 1", path="masking.shadow.share")
+        section = {**self._masking(), **{key: value for key, value in changes.items() if key != "share"}}
+        try:
+            return spec.factory(section, self.host), float(share)
+        except ConfigError as error:
+            raise ConfigError(str(error), path="masking.shadow") from error
 
     @property
     def leaves(self) -> Leaves:
@@ -125,23 +145,30 @@ class Blueprint:
         """Make an encoder; its budget of label values is its own."""
         return Streams(self.labels, self.heads.fields)
 
-    def stages(self, plugins: Running | None = None, observe: Any = None) -> Stages:
+    def stages(
+        self, plugins: Running | None = None, observe: Any = None, report: Report | None = None
+    ) -> Stages:
         """Put the stages together.
 
         Args:
             plugins: Third-party plugins that run; None for none.
             observe: Called after each stage, for ``explain``.
+            report: Takes how a candidate policy differs; None leaves it out.
         """
         mask = self.made["mask"]
         after: list[tuple[str, Any]] = [("enrich", self.made["enrich"])]
         if plugins is not None:
             if plugins.detectors:
                 mask.add_detectors(plugins.detectors)
+                if self.shadow is not None:
+                    self.shadow[0].add_detectors(plugins.detectors)
             if (processors := plugins.processor_runner(mask.mask_batch)) is not None:
                 after.append(("processors", processors))
         after.append(("classify", self.made["classify"]))
         if plugins is not None and (classifiers := plugins.classifier_runner(mask.mask_batch)) is not None:
             after.append(("classifiers", classifiers))
+        if self.shadow is not None and report is not None:
+            mask = Shadow(mask, self.shadow[0], report, self.shadow[1])
         return Stages(mask, after, self.heads, observe)
 
     def selftest(self) -> list[str]:

@@ -19,7 +19,7 @@ from headrig import IntegrityError, RetryableError
 
 from pipeline.app.books import Key, balances
 from pipeline.app.canary import Canary
-from pipeline.app.doors import AuditDoor, FlowMetrics, PumpMetrics, QuarantineDoor
+from pipeline.app.doors import AuditDoor, FlowMetrics, PumpMetrics, QuarantineDoor, ShadowMetrics
 from pipeline.app.node import Node
 from pipeline.app.protocol import Bounds
 from pipeline.app.reading import Reader
@@ -179,7 +179,7 @@ class Worker:
         door = AuditDoor(client)
         return Flow(
             preparer=Preparer(blueprint.heads, node.settings.time.fields, unique, time.time_ns),
-            stages=blueprint.stages(plugins),
+            stages=blueprint.stages(plugins, report=ShadowMetrics(self.telemetry)),
             builder=PartBuilder(streams.encode, blueprint.leaves, blueprint.host.key),
             committer=Committer(wal, door, QuarantineDoor(quarantine), balance, time.time_ns),
             audit=door,

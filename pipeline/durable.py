@@ -112,6 +112,19 @@ def replace(path: Path, data: bytes, *, site: str) -> None:
     files.sync_dir(path.parent, f"{site}.replace-dir")
 
 
+def put(path: Path, data: bytes, *, site: str) -> None:
+    """Put a file in place that is whole whenever its name is there; a crash may lose the name again."""
+    temporary = path.with_name(path.name + ".tmp")
+    files.unlink(temporary)
+    fd = files.create(temporary)
+    try:
+        files.write(fd, data)
+        files.sync(fd, f"{site}.put")
+    finally:
+        files.close(fd)
+    files.rename(temporary, path)
+
+
 def append(fd: int, data: bytes, *, site: str) -> None:
     """Append ``data``; durable on return. An error means that the outcome is unknown."""
     files.write(fd, data)

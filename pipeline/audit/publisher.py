@@ -1,4 +1,4 @@
-"""Signs what is durable, once a second, after reading it back.
+"""Signs what is durable, once a second, after reading it back and cutting it into tiles.
 
 A flipped bit in memory, or a file that is not what was written, must stop the log before it is signed: a
 checkpoint is for ever. So the publisher hashes the bytes on disk with a tree of its own and compares
@@ -15,6 +15,7 @@ from headrig import CorruptionError, ForkError, IntegrityError
 
 from pipeline.audit.checkpoint import Checkpoint, sign_checkpoint
 from pipeline.audit.segments import LogReader
+from pipeline.audit.tile_writer import TileWriter
 from pipeline.audit.tlog import leaf_hashes
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Publisher:
-    """Writes ``head`` and ``checkpoint``.
+    """Writes tiles, ``head`` and ``checkpoint``.
 
     Args:
         store: The directory, held by this process.
@@ -40,6 +41,7 @@ class Publisher:
         self._chain = found.chain
         self._reader = LogReader(store.directory)
         self.published = found.head
+        self._tiles = self._open_tiles()
         public = dict(found.signed).get("checkpoint")
         if found.head and found.head.public() != public:
             # The crash came between the two writes; the head is what counts.
@@ -57,11 +59,24 @@ class Publisher:
         checkpoint = Checkpoint(self._store.origin, target.size, target.root, target.chain)
         if self.published and self.published.size > target.size:
             raise ForkError(f"{self.published.size} entries are signed already; the log has {target.size}")
+        self._tiles.publish()
+        # A crash here leaves tiles of entries that are durable and not signed; the next start goes on from them.
         self._store.write_head(sign_checkpoint(checkpoint, self._signer))
         # A crash here leaves an older checkpoint than head; the next start publishes the head.
         self._store.write_checkpoint(sign_checkpoint(checkpoint.public(), self._signer))
         self.published = checkpoint
         return checkpoint
+
+    def _open_tiles(self) -> TileWriter:
+        """Bring the tiles to where the log is; those of the published checkpoint are there on return."""
+        size = self._frontier.size
+        tiles, reader = TileWriter(self._store.directory, size), LogReader(self._store.directory)
+        if self.published and self.published.size >= tiles.size:
+            tiles.catch_up(reader, self.published.size)
+            tiles.publish()
+            tiles.remove_partial()
+        tiles.catch_up(reader, size)
+        return tiles
 
     def _read_back(self, target: Committed) -> None:
         frontier = self._frontier
@@ -69,12 +84,15 @@ class Publisher:
             for frame in self._reader.frames(frontier.size):
                 if frame.first != frontier.size:
                     break
-                frontier.extend(leaf_hashes(frame.leaves()))
+                leaves = frame.leaves()
+                hashes = leaf_hashes(leaves)
+                frontier.extend(hashes)
                 self._chain = frame.link(self._chain)
                 if (frontier.root(), self._chain) != (frame.root, frame.chain):
                     raise CorruptionError(
                         "wal", frame.start, f"the frame of index {frame.first} is not what was written"
                     )
+                self._tiles.add(leaves, hashes)
                 if frontier.size >= target.size:
                     break
         if (frontier.size, frontier.root(), self._chain) != target:

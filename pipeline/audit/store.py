@@ -1,6 +1,6 @@
 """The files of one audit log and the order in which they become durable. Layout: docs/formats/audit.md.
 
-LOCK  log.json  wal/<first index>.wal  head  checkpoint
+LOCK  log.json  wal/<first index>.wal  tile/<level>/<number>  head  checkpoint
 blobs/sha256/<aa>/<hex>      only when a line was too large for its leaf
 quarantine/<segment>.<offset>.torn      only after a write that a crash cut short
 """

@@ -82,6 +82,7 @@ def _verify(
     walk = Walk(directory, report, log_hash(described), signed.checkpoints)
     walk.run(progress, settle)
     signed.compare(walk)
+    walk.compare_tiles()
 
 
 def _has_log(directory: Path) -> bool:

@@ -17,6 +17,7 @@ from pipeline.audit.leaf import blob_of
 from pipeline.audit.recovery import extend
 from pipeline.audit.report import Finding, Kind, Report, window
 from pipeline.audit.segments import list_segments, read_frames, read_header, relative, segment_first
+from pipeline.audit.tile_check import TileCheck
 from pipeline.audit.tlog import Frontier, leaf_hashes
 
 Progress = Callable[[int, int], None]
@@ -50,6 +51,7 @@ class Walk:
     end: tuple[str, int] = ("wal/", 0)
     segments: list[Path] = field(default_factory=list)
     _before: tuple[int, int] = (0, 0)
+    _tiles: TileCheck = field(init=False)
 
     def run(self, progress: Progress, settle: Callable[[], None]) -> None:
         """Read everything."""
@@ -57,6 +59,7 @@ class Walk:
         self.roots[0] = self.frontier.root()
         self.chain = self.chains[0] = self.log_hash
         sizes = sorted({checkpoint.size for checkpoint in self.checkpoints.values()})
+        self._tiles = TileCheck(self.directory, max(sizes, default=0))
         total = sum(map(_size, self.segments))
         done = 0
         for path in self.segments:
@@ -71,6 +74,13 @@ class Walk:
             self.report.note(
                 f"quarantine/{path.name} holds {path.stat().st_size} bytes of a write that a crash cut"
             )
+
+    def compare_tiles(self) -> None:
+        """Report what does not hold of the tiles; their entries come first."""
+        if not self.broken:
+            self._tiles.finish()
+        for finding in self._tiles.findings:
+            self.report.add(finding)
 
     def _segment(self, path: Path, sizes: Sequence[int], settle: Callable[[], None], *, last: bool) -> None:
         name = relative(path)
@@ -172,8 +182,10 @@ class Walk:
             leaves = []
         self._blobs(name, frame, leaves)
         if not self.broken:
-            for size, root in extend(self.frontier, leaf_hashes(leaves), sizes):
+            hashes = leaf_hashes(leaves)
+            for size, root in extend(self.frontier, hashes, sizes):
                 self.roots[size] = root
+            self._tiles.add(leaves, hashes)
             if self.frontier.root() != frame.root:
                 span = f"indexes {frame.first} to {frame.first + frame.count - 1}"
                 when = window(frame.ts_ns, frame.ts_ns + frame.count - 1)

@@ -327,7 +327,7 @@ async def test_the_files_are_exactly_those_of_the_layout(opened: Opened, tmp_pat
     publisher.publish(log.committed)
     await log.close()
     names = sorted(path.name for path in (tmp_path / "log").iterdir())
-    assert names == ["LOCK", "checkpoint", "head", "log.json", "wal"]
+    assert names == ["LOCK", "checkpoint", "head", "log.json", "tile", "wal"]
 
 
 async def prepared(opened: Opened, *, publish: bool = True) -> None:

@@ -355,7 +355,7 @@ def test_a_whole_directory_rolled_back_needs_an_outside_memory(pristine: tuple[P
     assert verify(older).exit_code == 0
     report = verify(older, saved=[(pristine[0] / "checkpoint").read_bytes()])
     assert report.exit_code == 3
-    assert "saved checkpoint 1 is signed for 12: rolled back" in report.lines[0]
+    assert "saved checkpoint 1 is signed for 12: rolled back" in "\n".join(report.lines)
     assert "indexes 8 to 11" in report.lines[0]
 
 
@@ -380,6 +380,12 @@ def test_unsigned_logs_and_unknown_keys_cannot_be_verified(log: Path, tmp_path: 
     assert report.exit_code == 1
     assert "head: is missing" in report.lines[0]
     shutil.rmtree(log / "wal")
+    report = verify(log)
+    assert report.exit_code == 3
+    assert "tile/0/000.p/8: holds entries up to index 7; the log has 0: rolled back" in "\n".join(
+        report.lines
+    )
+    shutil.rmtree(log / "tile")
     assert verify(log).exit_code == 2
     (log / "log.json").unlink()
     assert verify(log).exit_code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,8 +203,17 @@ class Reader:
         return Response(body, status_code=status, media_type=content_type)
 
     async def _audit_read(self, credential: Credential, route: str, name: str, request: Request) -> None:
-        """Record who read what of the audit trail, before it is shown."""
         given = request.query_params
+        about = {
+            **({"label": name} if name else {}),
+            "query": given.get("query", ""),
+            **({"match": matches} if (matches := _matches(request)) else {}),
+            **{bound: given[bound] for bound in ("start", "end", "since") if bound in given},
+        }
+        await self.record_read(credential, route, about)
+
+    async def record_read(self, credential: Credential, target: str, about: Mapping[str, Any]) -> None:
+        """Record who read what of the audit trail, before it is shown."""
         line = orjson.dumps(
             {
                 "timestamp": str(time.time_ns()),
@@ -212,11 +221,8 @@ class Reader:
                 "service": "headrig",
                 "event": "audit.read",
                 "user": f"tenant:{credential.resource.tenant}",
-                "target": route,
-                **({"label": name} if name else {}),
-                "query": given.get("query", ""),
-                **({"match": matches} if (matches := _matches(request)) else {}),
-                **{bound: given[bound] for bound in ("start", "end", "since") if bound in given},
+                "target": target,
+                **about,
                 "outcome": "success",
             }
         )

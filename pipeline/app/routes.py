@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from headrig import HeadrigError, Resource
 from starlette.exceptions import HTTPException
 
+from pipeline.app.proving import Proving
 from pipeline.flow.inbound import Submit
 from pipeline.receiver.auth import Credential, Credentials
 from pipeline.receiver.ingest import LOGS, LOKI_PUSH, LOKI_PUSH_V0, Hooks, IngestApp
@@ -91,6 +92,7 @@ def make_app(node: Node, worker: Worker, submit: Submit, reader: Reader) -> Head
     app.ingest = IngestApp(submit, credentials, limits, _hooks(worker))
     _add_operations(app, worker)
     _add_reading(app, reader, credentials)
+    Proving(node, reader, credentials).add_to(app)
     app.add_exception_handler(HeadrigError, _problem)
     app.add_exception_handler(HTTPException, _no_route)
     return app

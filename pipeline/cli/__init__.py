@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pipeline.cli import bench, demo, inspect, quarantine, reading, serve, verify
+from pipeline.cli import bench, demo, inspect, proof, quarantine, reading, serve, verify
 from pipeline.cli.outcome import report
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("test")(inspect.test)
 app.command("demo")(demo.demo)
 app.command("query")(reading.query)
 app.add_typer(verify.app, name="verify")
+app.command("proof")(proof.proof)
 app.command("explain")(inspect.explain)
 app.command("mask")(inspect.mask)
 app.command("replay")(reading.replay)

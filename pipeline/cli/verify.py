@@ -11,7 +11,11 @@ import typer
 from headrig import ConfigError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from pipeline.audit.note import NoteError, UnknownKeyError, Verifier
+from pipeline.audit.proof import Proof, verify_proof
+from pipeline.audit.report import Kind
 from pipeline.audit.verify import verify_log
+from pipeline.cli.output import json_text
 
 app = typer.Typer(help="Check stored logs against their signatures.", no_args_is_help=True)
 
@@ -82,3 +86,35 @@ def log(
         for sentence in report.lines:
             print(sentence)
     return report.exit_code
+
+
+@app.command("proof")
+def proof(
+    file: Annotated[Path, typer.Argument(help="A .tlog-proof file.")],
+    leaf: Annotated[Path, typer.Option("--leaf", help="The event, exactly as the log has it.")],
+    key: Annotated[list[Path], typer.Option("--key", help="File with the log's key (.vkey).")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> int:
+    """Check offline that an event is in the log whose key is given.
+
+    Exit codes: 0 it is, 1 it is not, or the proof was changed, 2 no known key signed it; 64 a file cannot be read.
+    """
+    data, entry = _read(file, "proof"), _read(leaf, "event")
+    code, sentence, index = 0, "", None
+    try:
+        verifiers = [Verifier.parse(_read(path, "key file").decode("utf-8", "replace")) for path in key]
+        given = Proof.parse(data)
+        index = given.index
+        signed = verify_proof(given, entry, verifiers, verifiers[0].name)
+        sentence = (
+            f"verified: the event is index {given.index} of {signed.origin}, signed at {signed.size} entries"
+        )
+    except UnknownKeyError as error:
+        code, sentence = Kind.UNKNOWN, f"UNKNOWN {file.name}: {error}"
+    except NoteError as error:
+        code, sentence = Kind.TAMPERED, f"TAMPERED {file.name}: {error}"
+    if as_json:
+        print(json_text({"exit_code": int(code), "index": index, "message": sentence}))
+    else:
+        print(sentence)
+    return int(code)

@@ -63,3 +63,32 @@ def test_entries_are_shown_to_their_tenant_only_and_every_look_is_recorded(progr
     leaf = program.get("/audit/proof/300", Accept="application/json", **admin).json()["leaf"]
     assert "audit_entries" in leaf
     assert "tenant:ops" in leaf
+
+
+def test_events_are_listed_and_found_by_id(programs):
+    """By actor and time, a page after the other, of the own tenant; a wrong parameter is named."""
+    program = started(programs)
+    other, admin = ({"Authorization": f"Bearer {token}"} for token in "oa")
+    first = program.get("/audit/events?actor=alice&limit=200").json()
+    assert [each["index"] for each in first["events"]] == list(range(200))
+    rest = program.get(f"/audit/events?actor=alice&limit=200&after={first['next']}").json()
+    assert [each["index"] for each in rest["events"]] == list(range(200, 300))
+    assert rest["next"] is None
+    shown = first["events"][7]
+    assert shown["event"]["id"] == "e-7"
+    assert program.get("/audit/receipts/e-7").json() == {"index": 7, "leaf": shown["leaf"], "tree_size": 8}
+    since = program.get(f"/audit/events?action=login&start={rest['events'][0]['recorded']}").json()["events"]
+    assert since[0]["index"] == 200
+    assert program.get("/audit/events?actor=alice", **other).json()["events"] == []
+    assert program.get("/audit/receipts/e-7", **other).status == 404
+    everyone = program.get("/audit/events?after=300&limit=1000", **admin).json()["events"]
+    assert {each["event"]["tenant"] for each in everyone} >= {"shop", "other"}
+    for wrong, name in (
+        ("color=red", "color"),
+        ("limit=x", "limit"),
+        ("start=never", "start"),
+        ("limit=1001", "limit"),
+    ):
+        refused = program.get(f"/audit/events?{wrong}")
+        assert refused.status == 400
+        assert refused.json()["detail"].startswith(f"{name}: ")

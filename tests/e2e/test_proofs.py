@@ -90,5 +90,5 @@ def test_events_are_listed_and_found_by_id(programs):
         ("limit=1001", "limit"),
     ):
         refused = program.get(f"/audit/events?{wrong}")
-        assert refused.status == 400
+        assert refused.status == 422
         assert refused.json()["detail"].startswith(f"{name}: ")

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pipeline.cli import bench, demo, inspect, proof, quarantine, reading, serve, verify
+from pipeline.cli import bench, demo, evidence, inspect, proof, quarantine, reading, serve, verify
 from pipeline.cli.outcome import report
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("query")(reading.query)
 app.add_typer(verify.app, name="verify")
 app.command("proof")(proof.proof)
+app.command("evidence")(evidence.evidence)
 app.command("explain")(inspect.explain)
 app.command("mask")(inspect.mask)
 app.command("replay")(reading.replay)

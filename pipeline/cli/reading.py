@@ -55,8 +55,8 @@ def query(
     now = time.time_ns()
     parameters = {
         "query": text,
-        "start": str(_moment(since, now)),
-        "end": str(_moment(until, now) if until else now),
+        "start": str(moment(since, now)),
+        "end": str(moment(until, now) if until else now),
         "limit": str(limit),
         "direction": "forward" if forward else "backward",
     }
@@ -125,8 +125,8 @@ def replay(
                 return await send(
                     paths.archive,
                     sink,
-                    from_ns=_moment(start, now),
-                    to_ns=_moment(end, now) if end else now,
+                    from_ns=moment(start, now),
+                    to_ns=moment(end, now) if end else now,
                     tenant=tenant,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
@@ -138,7 +138,7 @@ def replay(
     return 0
 
 
-def _moment(text: str, now_ns: int) -> int:
+def moment(text: str, now_ns: int) -> int:
     """Read "1h" as an hour ago, or an RFC 3339 time."""
     match = _AGO.match(text)
     if match:

@@ -16,8 +16,10 @@ from pipeline.audit.proof import Proof, verify_proof
 from pipeline.audit.report import Kind
 from pipeline.audit.verify import verify_log
 from pipeline.cli.output import json_text
+from pipeline.cli.verify_loki import loki
 
 app = typer.Typer(help="Check stored logs against their signatures.", no_args_is_help=True)
+app.command("loki")(loki)
 
 
 def _read(path: Path, what: str) -> bytes:

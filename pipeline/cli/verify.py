@@ -15,6 +15,9 @@ from pipeline.audit.note import NoteError, UnknownKeyError, Verifier
 from pipeline.audit.proof import Proof, verify_proof
 from pipeline.audit.report import Kind
 from pipeline.audit.verify import verify_log
+from pipeline.audit.verify_tiles import verify_tiles
+from pipeline.cli.log_client import LogClient
+from pipeline.cli.options import TokenOption
 from pipeline.cli.output import json_text
 from pipeline.cli.verify_loki import loki
 
@@ -32,7 +35,12 @@ def _read(path: Path, what: str) -> bytes:
 
 @app.command("log")
 def log(
-    directory: Annotated[Path, typer.Argument(help="The audit log, e.g. headrig-data/audit.")],
+    directory: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|URL", help="The audit log, e.g. headrig-data/audit or http://headrig:8080."
+        ),
+    ],
     key: Annotated[
         list[Path] | None,
         typer.Option(
@@ -45,10 +53,12 @@ def log(
         list[Path] | None,
         typer.Option(
             "--saved",
+            "--since",
             help="A checkpoint kept elsewhere, to find a rollback of the whole directory; may be repeated.",
             show_default=False,
         ),
     ] = None,
+    token: TokenOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> int:
     """Re-hash every entry and compare with the signed checkpoint; name what was edited, deleted or cut off.
@@ -56,17 +66,23 @@ def log(
     Exit codes: 0 verified, 1 tampered, 2 cannot verify, 3 rollback or fork; no verdict: 64 wrong usage, a directory
     that is no audit log, or a file of an option that cannot be read; 70 crash.
     """
-    if not any(os.path.lexists(directory / name) for name in ("log.json", "head", "checkpoint", "wal")):
-        raise ConfigError(f"{directory} is no audit log: it has no log.json")
-    keys = key or [directory.parent / "keys" / "audit.vkey"]
     notes = [_read(path, "saved checkpoint") for path in saved or []]
+    remote = directory.startswith(("http://", "https://"))
+    place = Path(directory)
+    if remote and not key:
+        raise ConfigError("name the key that you trust with --key: a log must not bring its own")
+    if not remote and not any(
+        os.path.lexists(place / name) for name in ("log.json", "head", "checkpoint", "wal")
+    ):
+        raise ConfigError(f"{directory} is no audit log: it has no log.json")
+    keys = key or [place.parent / "keys" / "audit.vkey"]
     # What is not text is no key, and the verifier says so.
     vkeys = [_read(path, "key file").decode("utf-8", "replace").strip() for path in keys]
     with Progress(
         TextColumn("verifying"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("bytes"),
+        TextColumn("entries" if remote else "bytes"),
         transient=True,
         disable=as_json,
     ) as progress:
@@ -75,9 +91,13 @@ def log(
         def step(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        report = verify_log(
-            directory, vkeys=vkeys, saved=notes, progress=step, settle=lambda: time.sleep(0.05)
-        )
+        if remote:
+            with LogClient(directory, token or "") as client:
+                report = verify_tiles(client.fetch, vkeys=vkeys, saved=notes, progress=step)
+        else:
+            report = verify_log(
+                place, vkeys=vkeys, saved=notes, progress=step, settle=lambda: time.sleep(0.05)
+            )
     if as_json:
         print(report.to_json().decode())
     else:

@@ -92,3 +92,16 @@ def test_events_are_listed_and_found_by_id(programs):
         refused = program.get(f"/audit/events?{wrong}")
         assert refused.status == 422
         assert refused.json()["detail"].startswith(f"{name}: ")
+
+
+def test_a_log_is_verified_over_http(programs):
+    """With the key that the auditor has; a token without the scopes is told which it needs."""
+    program = started(programs)
+    key = program.data / "keys/audit.vkey"
+    good = cli("verify", "log", program.url, "--key", key, "--token", "a")
+    assert good.returncode == 0, good.stderr
+    assert b"verified: " in good.stdout
+    refused = cli("verify", "log", program.url, "--key", key, "--token", "o")
+    assert (refused.returncode, b"admin" in refused.stderr) == (64, True)
+    assert cli("verify", "log", program.url, "--token", "a").returncode == 64
+    assert cli("verify", "log", "http://127.0.0.1:9", "--key", key).returncode == 2

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from audit_tiles import SIGNER, entry, flip, grow, rewrite
 from headrig import CorruptionError, ForkError
 from power_cut import Disk
 
 from pipeline import durable
 from pipeline.audit.checkpoint import open_checkpoint
-from pipeline.audit.entry import Entry
-from pipeline.audit.note import Signer
 from pipeline.audit.segments import read_log
-from pipeline.audit.server import open_log
 from pipeline.audit.tile_writer import KEPT
 from pipeline.audit.tiles import (
     ENTRIES,
@@ -31,22 +29,6 @@ from pipeline.audit.tiles import (
 )
 from pipeline.audit.tlog import leaf_hashes
 from pipeline.audit.verify import verify_log
-
-SIGNER = Signer("audit.example.com/tiles", bytes(32))
-
-
-def entry(number: int) -> Entry:
-    """Make an entry."""
-    return Entry(b"b" * 16, number, number.to_bytes(16), b"m" * 16, b'{"n":%d}' % number)
-
-
-async def grow(directory: Path, *stops: int) -> None:
-    """Append entries up to each of ``stops`` in one frame, and publish there."""
-    log, publisher = open_log(directory, SIGNER)
-    for stop in stops:
-        await log.append([entry(n) for n in range(log.committed.size, stop)])
-        publisher.publish(log.committed)
-    await log.close()
 
 
 def tiles_on_disk(directory: Path) -> dict[Tile, bytes]:
@@ -125,17 +107,6 @@ def test_tiles_of_entries_that_the_log_lacks_are_a_rollback(tmp_path: Path) -> N
     report = verify_log(tmp_path / "older", vkeys=[SIGNER.vkey])
     assert report.exit_code == 3
     assert "rolled back" in "\n".join(report.lines)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    rewrite(path, bytes(data))
-
-
-def rewrite(path: Path, data: bytes) -> None:
-    path.chmod(0o600)
-    path.write_bytes(data)
 
 
 TAMPER: list[tuple[str, Callable[[Path], None]]] = [

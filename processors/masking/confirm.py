@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from processors.masking import decode, values
 from processors.masking.decode import LOOK, Edit, Unit
+from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
 from processors.masking.placeholders import NAME
 
 if TYPE_CHECKING:
     from processors.masking.fields import FieldPolicy
     from processors.masking.finders import Finder
+    from processors.masking.keywords import Keywords
 
 FIELD = 0
 """Tag of events that end behind the colon or equals sign after a sensitive name."""
@@ -30,30 +32,37 @@ _WHOLE = re.compile(rb"-?([0-9]+)(?:\.0*)?(?:[eE][-+]?0+)?")
 """A JSON number that is whole as it is written."""
 _LONG = 256
 """A refused candidate that reaches so far beyond its event is not walked again."""
-_VALUE_KEYS = frozenset((b"value", b"val", b"v", b"content", b"data", b"default"))
-_NAME_KEYS = frozenset((b"name", b"key", b"field", b"header", b"param", b"parameter", b"k", b"n", b"label",
-                        b"property", b"variable", b"attribute"))  # fmt: skip
 
 
 class Confirmer:
     """Turns events into edits.
 
     Args:
-        finders: (name, confirmation) of each rule, in the order of tags from `FIRST_RULE`; the tags of
-            third-party detectors follow.
+        finders: (name, confirmation) of each rule with a shape, in the order of tags from `FIRST_RULE`; the
+            tags of keywords and of third-party detectors follow.
+        keywords: The other rules.
         policy: Judges field names.
     """
 
-    def __init__(self, finders: Sequence[tuple[str, Finder]], policy: FieldPolicy) -> None:
+    def __init__(
+        self, finders: Sequence[tuple[str, Finder]], keywords: Keywords, policy: FieldPolicy
+    ) -> None:
         self._finders = finders
         self._policy = policy
-        self._first_third = FIRST_RULE + len(finders)
+        self._nearby = Nearby(keywords, policy.placeholders)
+        self._first_keyword = FIRST_RULE + len(finders)
+        self._first_third = self._first_keyword + len(keywords.keywords)
         self.seen: dict[int, set[int]] = {}
         """Third-party detectors whose literals were found, by row."""
 
     def forget(self) -> None:
         """Begin a batch: what a failed one noted for third parties is void."""
         self.seen = {}
+        self._nearby.forget()
+
+    def settle(self) -> None:
+        """Add the edits of keyword rules, when the units of a batch are judged."""
+        self._nearby.settle()
 
     def judge(self, unit: Unit, events: list[tuple[int, int]]) -> None:
         """Add the edits that the (end, tag) events of a unit lead to."""
@@ -99,7 +108,7 @@ class Confirmer:
                 self._confirm(unit, low, high, end, tag)
             elif tag == FIELD:
                 self._key_before(unit, end)
-            else:
+            elif tag < self._first_keyword:
                 self._confirm_number(unit, end, tag)
 
     def _confirm(self, unit: Unit, low: int, high: int, end: int, tag: int) -> None:
@@ -110,7 +119,9 @@ class Confirmer:
             unit.walk(LOOK if span is None else LOOK + span[1] - span[0])
             if span is not None:
                 unit.covered = span
-                unit.edits.append(Edit(*span, NAME))
+                unit.edits.append(Edit(*span, NAME, field=True))
+        elif tag >= self._first_keyword:
+            self._nearby.note(unit, low, high, end, tag - self._first_keyword)
         elif tag >= FIRST_RULE:
             done = unit.done.get(tag, 0)
             if end <= done or end <= unit.refused.get(tag, 0):
@@ -159,7 +170,7 @@ class Confirmer:
     def escaped_key(self, unit: Unit, name: bytes, position: int) -> None:
         """Judge a key that the prefilter could not read, by its decoded form."""
         self.field(unit, name, position)
-        if name.lower() in _NAME_KEYS:
+        if name.lower() in NAME_KEYS:
             self._pairs(unit)
 
     def named(self, unit: Unit, name: bytes) -> None:
@@ -171,7 +182,7 @@ class Confirmer:
         start, stop, quoted, secret = values.json_span(unit.text, position, name, strength, self._policy)
         unit.walk(LOOK + 2 * (stop - start))  # it may hold values that are walked again
         if secret:
-            unit.edits.append(Edit(start, stop, NAME, quoted))
+            unit.edits.append(Edit(start, stop, NAME, quoted, field=True))
 
     def _pairs(self, unit: Unit) -> None:
         """Mask the values of all name/value pairs of a JSON unit, in one pass over its tokens."""
@@ -180,11 +191,11 @@ class Confirmer:
         unit.paired = True
         unit.walk(len(unit.text))
         for names, places in decode.flat_objects(unit.text):
-            named = [name for key, name in names if key.lower() in _NAME_KEYS]
+            named = [name for key, name in names if key.lower() in NAME_KEYS]
             strength, name = max(((self._policy(name), name) for name in named), default=(0, b""))
             if strength:
                 for key, begin in places:
-                    if key.lower() in _VALUE_KEYS:
+                    if key.lower() in VALUE_KEYS:
                         self._mask_value(unit, name, strength, begin)
 
     def _note(self, unit: Unit, tag: int) -> None:

@@ -47,6 +47,7 @@ class Edit:
         quoted: The placeholder needs JSON quotes: the span is a number or a container.
         text: Replacement that is not a placeholder: a string with masked parts, as JSON.
         names: The detectors behind ``text``.
+        field: The value is masked because of its field's name; a shape in the same place tells more.
     """
 
     start: int
@@ -55,6 +56,7 @@ class Edit:
     quoted: bool = False
     text: bytes | None = None
     names: tuple[str, ...] = ()
+    field: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +77,9 @@ class Unit:
         covered: The last value that was masked because of its name in free text.
         refused: By tag, up to where a long candidate was walked and refused.
         paired: Its name/value pairs were looked at.
+        decoded: The decoded forms of ``holes``.
+        walked: By rules, up to where containers below their keywords were walked.
+        siblings: Places of values by the place of the name beside them, when that was asked for.
         work: Bytes that confirmations walked.
     """
 
@@ -92,6 +97,9 @@ class Unit:
     refused: dict[int, int] = field(default_factory=dict)
     covered: tuple[int, int] = (-1, -1)
     paired: bool = False
+    decoded: list[Unit] = field(default_factory=list)
+    walked: dict[tuple[int, ...], int] = field(default_factory=dict)
+    siblings: dict[int, tuple[int, ...]] | None = None
     work: int = 0
 
     def walk(self, size: int) -> None:
@@ -99,6 +107,13 @@ class Unit:
         self.work += size
         if self.work > _WORK + _WORK_PER_BYTE * len(self.text):
             raise WorkError
+
+    def inner(self, start: int) -> Unit | None:
+        """Return the decoded form of the JSON string that begins at ``start``, if it held a backslash."""
+        place = bisect_left(self.holes, (start, 0))
+        if place < len(self.holes) and self.holes[place][0] == start:
+            return self.decoded[place]
+        return None
 
     def parent_span(self, start: int, end: int) -> tuple[int, int]:
         """Map a span of a view to its parent, widened to whole escapes."""

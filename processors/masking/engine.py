@@ -88,6 +88,7 @@ class Engine:
             for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
                 if index:
                     self._confirmer.judge(children[index - 1], own)
+        self._confirmer.settle()
         if self._third_party:
             seen = self._confirmer.seen
             self._third_party.ask(
@@ -141,7 +142,9 @@ class Engine:
             start, position = found.span()
             decoded = decode.decode_string(found[0])
             unit.holes.append((start, position))
-            children.append(Unit(decoded, False, unit.row, unit.level + 1, unit, start + 1, position - 1))
+            child = Unit(decoded, False, unit.row, unit.level + 1, unit, start + 1, position - 1)
+            unit.decoded.append(child)
+            children.append(child)
             after = decode.skip_space(text, position)
             if text[after : after + 1] == b":":
                 self._confirmer.escaped_key(unit, decoded, after + 1)

@@ -26,6 +26,7 @@ from processors.masking.decode import WorkError
 from processors.masking.engine import DepthError, Engine
 from processors.masking.envelope import Envelopes, mask_attributes
 from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
+from processors.masking.keywords import Keywords
 from processors.masking.placeholders import Placeholders
 from processors.masking.splice import Masked
 from processors.masking.third_party import Third, ThirdParty
@@ -38,7 +39,7 @@ UNSCANNED = "unscanned"
 TOO_DEEP = "depth"
 TOO_COSTLY = "work"
 FAILED = "error"
-_KEYS = {"packs", "disable", "allow_keys", "max_depth", "fields"}
+_KEYS = {"packs", "disable", "enable", "allow_keys", "max_depth", "fields"}
 
 
 class Masker:
@@ -46,7 +47,7 @@ class Masker:
 
     Args:
         config: ``packs`` (files or directories, relative to the configuration), ``disable``
-            (detector names), ``allow_keys`` (field names that are never masked), ``max_depth``.
+            (detector names), ``enable`` (those of addresses, else off), ``allow_keys`` (field names that are never masked), ``max_depth``.
         host: Lends the directories and the digest key.
 
     Raises:
@@ -60,7 +61,7 @@ class Masker:
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(_KEYS))}"
             raise ConfigError(f"unknown key; {hint}", path=f"masking.{name}")
         paths = [host.config_dir / Path(path) for path in config.get("packs", ("masking",))]
-        self.pack = pack.load(paths, disable=config.get("disable", ()))
+        self.pack = pack.load(paths, disable=config.get("disable", ()), enable=config.get("enable", ()))
         allowed = frozenset("_".join(words(key)) for key in config.get("allow_keys", ()))
         self._names = self.pack.names.merged(FieldNames(allowed=allowed))
         self._max_depth = int(config.get("max_depth", 64))
@@ -71,13 +72,17 @@ class Masker:
         self._build()
 
     def _build(self) -> None:
-        rules = self.pack.rules
+        rules = [rule for rule in self.pack.rules if not rule.keywords]
+        keywords = Keywords([rule for rule in self.pack.rules if rule.keywords])
         placeholders = Placeholders((*self.pack.detectors, *(name for name, _, _ in self._third)))
         policy = FieldPolicy(self._names, placeholders)
-        groups: dict[str, list[Pattern]] = {"main": field_patterns(policy), "digits": []}
+        groups: dict[str, list[Pattern]] = {"main": field_patterns(policy), "digits": [], "addresses": []}
         for tag, rule in enumerate(rules, confirm.FIRST_RULE):
             groups[rule.database].append(Pattern(rule.pattern.encode(), tag, rule.caseless))
         first = confirm.FIRST_RULE + len(rules)
+        for tag, expression in enumerate(keywords.expressions, first):
+            groups["main"].append(Pattern(expression[0], tag, expression[1]))
+        first += len(keywords.expressions)
         for tag, (_, _, literals) in enumerate(self._third, first):
             groups["main"] += [Pattern(_literal(literal), tag, caseless=True) for literal in literals]
         try:
@@ -86,7 +91,7 @@ class Masker:
             raise ConfigError(f"the patterns do not compile: {error}", path="masking.packs") from error
         finders = [(rule.name, rule.compile()) for rule in rules]
         third_party = ThirdParty(self._third, placeholders)
-        self._engine = Engine(scanner, Confirmer(finders, policy), third_party, self._max_depth)
+        self._engine = Engine(scanner, Confirmer(finders, keywords, policy), third_party, self._max_depth)
         self._envelopes = Envelopes(self._mask_one)
 
     @property

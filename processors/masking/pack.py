@@ -15,6 +15,7 @@ from headrig import ConfigError
 
 from processors.masking.fields import FieldNames
 from processors.masking.finders import FINDERS
+from processors.masking.keywords import KEYWORD, Value
 from processors.masking.rules import BOUNDARIES, Rule
 from processors.masking.validators import VALIDATORS
 
@@ -26,6 +27,10 @@ CATEGORIES = frozenset(
 )
 
 
+OPTIONAL = "addresses"
+"""Database whose rules are off unless enabled: its shapes have no literal, and it slows every scan."""
+
+
 @dataclass(frozen=True)
 class Pack:
     """What all configured packs say together.
@@ -34,24 +39,27 @@ class Pack:
         rules: The detectors in force.
         names: The field names.
         detectors: Names of all detectors, also of those left out.
+        optional: Names of those that are off unless the configuration enables them.
         digest: SHA-256 of the files, hex.
     """
 
     rules: tuple[Rule, ...]
     names: FieldNames
     detectors: tuple[str, ...]
+    optional: tuple[str, ...]
     digest: str
 
 
-def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
+def load(paths: Iterable[Path], *, disable: Iterable[str] = (), enable: Iterable[str] = ()) -> Pack:
     """Read packs.
 
     Args:
         paths: YAML files, or directories of them.
         disable: Detectors to leave out.
+        enable: Detectors of addresses to take in.
 
     Raises:
-        ConfigError: A file, rule or name in ``disable`` is wrong; names the file and the rule.
+        ConfigError: A file, a rule, or a name in ``disable`` or ``enable`` is wrong; names the file and the rule.
     """
     rules: dict[str, Rule] = {}
     names = FieldNames()
@@ -67,11 +75,13 @@ def load(paths: Iterable[Path], *, disable: Iterable[str] = ()) -> Pack:
                 raise ConfigError(f"detector {rule.name} is defined twice", path=str(file))
             rules[rule.name] = rule
         names = names.merged(FieldNames.parse(section.get("fields") or {}))
-    unknown = set(disable) - set(rules)
-    if unknown:
-        raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path="masking.disable")
-    left = tuple(rule for name, rule in rules.items() if name not in set(disable))
-    return Pack(left, names, tuple(rules), digest.hexdigest())
+    for key, wanted in (("disable", set(disable)), ("enable", set(enable))):
+        if unknown := wanted - set(rules):
+            raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path=f"masking.{key}")
+    optional = tuple(rule.name for rule in rules.values() if rule.database == OPTIONAL)
+    off = set(disable) | (set(optional) - set(enable))
+    left = tuple(rule for name, rule in rules.items() if name not in off)
+    return Pack(left, names, tuple(rules), optional, digest.hexdigest())
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -109,6 +119,11 @@ def _rule(entry: Mapping[str, Any], file: Path) -> Rule:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
     }
+    if "keywords" in values:
+        words = values["keywords"]
+        if not isinstance(words, tuple) or not all(map(KEYWORD.fullmatch, map(str, words))):
+            raise ConfigError("keywords is a list of words in lower snake case", path=place)
+        values = {"left": "alnum", "right": "alnum", **values}
     try:
         rule = Rule(**values)
     except TypeError as error:
@@ -126,19 +141,29 @@ def _check(rule: Rule, place: str) -> None:
         ("validator", rule.validator, {"", *VALIDATORS}),
         ("left", rule.left, BOUNDARIES),
         ("right", rule.right, BOUNDARIES),
-        ("database", rule.database, {"main", "digits"}),
+        ("database", rule.database, {"main", "digits", OPTIONAL}),
     )
     for key, value, values in known:
         if value not in values:
             raise ConfigError(f"{key} is one of {', '.join(sorted(values))}", path=place)
-    if bool(rule.confirm) == bool(rule.finder):
-        raise ConfigError("give either confirm or finder", path=place)
+    if rule.keywords or rule.value:
+        _check_keywords(rule, place)
+    elif not rule.pattern or bool(rule.confirm) == bool(rule.finder):
+        raise ConfigError("give pattern, and either confirm or finder; or keywords and value", path=place)
     if min(len(rule.positive), len(rule.negative)) < 2:
         raise ConfigError("needs two positive and two negative tests", path=place)
     try:
-        rule.compile()
+        Value(rule) if rule.keywords else rule.compile()
     except re2.error as error:
-        raise ConfigError(f"confirm does not compile: {error}", path=place) from error
+        key = "value" if rule.keywords else "confirm"
+        raise ConfigError(f"{key} does not compile: {error}", path=place) from error
+
+
+def _check_keywords(rule: Rule, place: str) -> None:
+    if not (rule.keywords and rule.value) or rule.pattern or rule.confirm or rule.finder:
+        raise ConfigError("give keywords and value, and no pattern, confirm or finder", path=place)
+    if rule.database != "main":
+        raise ConfigError("a rule with keywords is of the database main", path=place)
 
 
 def expand(sample: str) -> tuple[str, str]:

@@ -56,6 +56,10 @@ class Placeholders:
         """Tell whether a placeholder begins at ``position``."""
         return self._known.match(text, position, high) is not None
 
+    def spans(self, text: bytes) -> list[tuple[int, int]]:
+        """Return where placeholders stand in a text, in order."""
+        return [found.span() for found in self._known.finditer(text)] if _OPENING in text else []
+
     def pair(self, text: bytes, position: int, high: int) -> bool:
         """Tell whether ``key=value``, or a key and nothing, stands at ``position``, masked or not yet."""
         if self._pair.match(text, position, high):

@@ -25,8 +25,8 @@ Spans = list[tuple[int, int]]
 """Of the match and its groups; `_NOWHERE` for what did not match."""
 Matcher = Callable[[Any, bytes, int, int], Spans]
 """``(anchor, text, low, high) -> spans``."""
-_START: Any = re2._Anchor.ANCHOR_START  # noqa: SLF001 - as in `_matcher`
-_ANYWHERE: Any = re2._Anchor.UNANCHORED  # noqa: SLF001 - as in `_matcher`
+_START: Any = re2._Anchor.ANCHOR_START  # noqa: SLF001 - as in `matcher`
+_ANYWHERE: Any = re2._Anchor.UNANCHORED  # noqa: SLF001 - as in `matcher`
 _NOWHERE = (-1, -1)
 _NONE: Spans = [_NOWHERE]
 
@@ -55,12 +55,14 @@ class Rule:
         validator: Name of a judgement on the masked span, or empty.
         left, right: Names of `BOUNDARIES`.
         back: How far before the event's end a finding may begin.
-        database: ``main`` or ``digits``.
+        database: ``main``, ``digits``, or ``addresses``, which is off unless the configuration enables the rule.
+        keywords: Of a keyword rule, lower snake case; one stands beside the value. It has no ``pattern``.
+        value: Of a keyword rule: RE2 expression of the value; its group 1, if it has one, is what is masked.
     """
 
     name: str
     category: str
-    pattern: str
+    pattern: str = ""
     confirm: str = ""
     finder: str = ""
     validator: str = ""
@@ -69,6 +71,8 @@ class Rule:
     right: str = "any"
     back: int = 64
     database: str = "main"
+    keywords: tuple[str, ...] = ()
+    value: str = ""
     confidence: str = "high"
     source: str = ""
     positive: tuple[str, ...] = ()
@@ -82,14 +86,11 @@ class Rule:
 
 
 def _expression(rule: Rule) -> Finder:
-    options = re2.Options()
-    options.case_sensitive = not rule.caseless
-    options.log_errors = False
-    options.encoding = re2.Options.Encoding.LATIN1  # one byte, one character
+    options = expression_options(caseless=rule.caseless)
     left, right, back = BOUNDARIES[rule.left], BOUNDARIES[rule.right], rule.back
     body = b"(" + rule.confirm.encode() + b")"
-    first, groups = _matcher(body, options)
-    later = _matcher(_none_of(left) + body, options)[0] if left else first
+    first, groups = matcher(body, options)
+    later = matcher(none_of(left) + body, options)[0] if left else first
     group = min(groups, 2)
     accept = VALIDATORS[rule.validator] if rule.validator else None
 
@@ -107,7 +108,16 @@ def _expression(rule: Rule) -> Finder:
     return find
 
 
-def _matcher(expression: bytes, options: Any) -> tuple[Matcher, int]:
+def expression_options(*, caseless: bool) -> Any:
+    """Return RE2 options for bytes: one byte, one character."""
+    options = re2.Options()
+    options.case_sensitive = not caseless
+    options.log_errors = False
+    options.encoding = re2.Options.Encoding.LATIN1
+    return options
+
+
+def matcher(expression: bytes, options: Any) -> tuple[Matcher, int]:
     """Return the matching function of an expression, and how many groups it has.
 
     The wrapper's match objects cost several times what matching in a window costs, so it is left out.
@@ -116,7 +126,8 @@ def _matcher(expression: bytes, options: Any) -> tuple[Matcher, int]:
     return regex._regexp.Match, regex.groups  # noqa: SLF001 - see above; the version is pinned
 
 
-def _none_of(boundary: frozenset[int]) -> bytes:
+def none_of(boundary: frozenset[int]) -> bytes:
+    """Return the class of all other bytes."""
     return b"[^" + b"".join(b"\\x%02x" % byte for byte in sorted(boundary)) + b"]"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from processors.masking import decode
 from processors.masking.decode import Edit, Unit
-from processors.masking.placeholders import NAME, placeholder
+from processors.masking.placeholders import placeholder
 
 
 @dataclass(slots=True)
@@ -48,6 +48,10 @@ def _lift(child: Unit) -> None:
     if child.marks is not None:
         parent.edits += [Edit(*child.parent_span(edit.start, edit.end), edit.name) for edit in child.edits]
         return
+    if len(child.edits) == 1 and child.edits[0].end - child.edits[0].start == len(child.text):
+        edit = child.edits[0]
+        parent.edits.append(Edit(child.start, child.end, edit.name, field=edit.field))
+        return  # whole: it is weighed against the name of a field it is the value of
     text, names = _splice(child)
     if text != child.text:
         parent.edits.append(
@@ -91,4 +95,4 @@ def _merged(edits: list[Edit]) -> list[Edit]:
 
 def _order(edit: Edit) -> tuple[int, int, bool, bool]:
     """Outer before inner; of equal spans whole before spliced, and a shape before a mere field name."""
-    return edit.start, -edit.end, edit.text is not None, edit.name == NAME
+    return edit.start, -edit.end, edit.text is not None, edit.field

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.masking import Masker
+from tests.support import keyword_pack
 
 HOST = SimpleNamespace(
     cache_dir=Path(tempfile.mkdtemp(prefix="headrig-masking-")),
@@ -22,7 +23,7 @@ HOST = SimpleNamespace(
     log=logging.getLogger("test"),
     fields={},
 )
-MASKER = Masker({}, HOST)
+MASKER = Masker({"packs": ["masking", keyword_pack.write(HOST.cache_dir)]}, HOST)
 
 SECRETS = {
     "github-token": "ghp_" + "x9Qk" * 9,
@@ -54,11 +55,21 @@ keys = st.sampled_from(
         "name",
         "value",
         "tokens",
+        "widgetron",
+        "taxZin",
     ]
 ) | secrets.map(lambda secret: secret[1])
+keyed = st.sampled_from(["widgetron", "zin", "b7c1d05e" * 4, "312645978", "046 454 286", "046454286x"])
 planted = st.tuples(words, secrets, words).map(lambda parts: f"{parts[0]} {parts[1][1]} {parts[2]}")
+near = st.lists(keyed | words | secrets.map(lambda secret: secret[1]), max_size=5).map(" ".join)
 leaves = (
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words | planted | st.just(4111111111111111)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | words
+    | planted
+    | near
+    | st.sampled_from([4111111111111111, 312645978])
 )
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8
@@ -67,6 +78,7 @@ documents = st.dictionaries(keys, values, max_size=5)
 texts = st.lists(
     words
     | planted
+    | near
     | secrets.map(lambda secret: f"https://{secret[1]}@host/ ")
     | secrets.map(lambda secret: f"https://u:{secret[1]}@host/")
     | st.sampled_from(
@@ -170,6 +182,8 @@ PIECES = [
     "://a:b", "://a:b@", "://[redacted:jwt]:", "sk_live_abcdefghij", "DE89", "+1", "-----BEGIN PRIVATE KEY", '"password":',
     '{"name":"password",', "bearer+", "bearer aaaaaaaa", "basic+", "xsk-ant-", "xsk-proj-", "xglpat-", "xxoxb-", "xFwoG",
     "xgAAAAA", "axai-", "xya29.", "xATATT3", "xATCTT3xFfGN0", "xghp_" + "a" * 36, "ghp_" + "a" * 36, '--password "',
+    "widgetron", "widgetron ", "zin ", "taxZin=", "widgetron 312645978 ", "widgetron " + "b7c1d05e" * 4, '{"widgetron":',
+    '{"widgetron":[', '["widgetron",', '{"name":"widgetron","value":', "b7c1d05e", "zin" + "0" * 40,
 ]  # fmt: skip
 
 

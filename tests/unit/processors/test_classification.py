@@ -360,6 +360,7 @@ def test_a_line_that_cannot_match_is_not_parsed(tmp_path: Path) -> None:
 
 def test_the_compiled_database_is_cached_and_verified(tmp_path: Path) -> None:
     """A start reuses the cached database; a damaged one is made again."""
+    pytest.importorskip("hyperscan")
     rule = _rule({"event": "login"})
     _stage(tmp_path, rule)
     (cached,) = (tmp_path / "cache").iterdir()

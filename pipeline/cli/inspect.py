@@ -77,6 +77,8 @@ def check(config: ConfigOption = None) -> int:
         ]
         print(f"ok: listens on {settings.listen}, {settings.workers} workers, data in {settings.data}")
         print(f"    sinks: {', '.join(sinks)}; tokens: {len(settings.tokens) or 'none, loopback only'}")
+        for note in blueprint.made["mask"].notes:
+            print(f"    masking: {note}")
     return 0
 
 

@@ -15,6 +15,7 @@ from processors.masking import decode, values
 from processors.masking.decode import LOOK, Edit, Unit
 from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
 from processors.masking.placeholders import NAME
+from processors.masking.timed import Timed
 
 if TYPE_CHECKING:
     from processors.masking.fields import FieldPolicy
@@ -48,6 +49,7 @@ class Confirmer:
         self, finders: Sequence[tuple[str, Finder]], keywords: Keywords, policy: FieldPolicy
     ) -> None:
         self._finders = finders
+        self._timed = [find for _, find in finders if isinstance(find, Timed)]
         self._policy = policy
         self._nearby = Nearby(keywords, policy.placeholders)
         self._first_keyword = FIRST_RULE + len(finders)
@@ -56,9 +58,11 @@ class Confirmer:
         """Third-party detectors whose literals were found, by row."""
 
     def forget(self) -> None:
-        """Begin a batch: what a failed one noted for third parties is void."""
+        """Begin a batch: what a failed one noted for third parties is void, and its time."""
         self.seen = {}
         self._nearby.forget()
+        for find in self._timed:
+            find.begin()
 
     def settle(self) -> None:
         """Add the edits of keyword rules, when the units of a batch are judged."""

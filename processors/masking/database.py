@@ -1,127 +1,22 @@
-"""Compiled pattern databases: one scan call per buffer and database, cached on disk.
+"""Which patterns are scanned together: one database for each kind, since automata drag each other along.
 
-Block mode without start of match, so an event is (end, tag). Two databases: everything with a
-literal in it, and the one digit-run shape, whose automaton would drag the rest along. Measured, per 330
-bytes of JSON application logs: two databases 0.50 us, all in one 0.95 us, field names apart as a third 0.62 us.
+* ``main``: what holds a literal: secrets, personal data, field names, keywords.
+* ``digits``: runs of digits, which have none.
+* ``addresses``: none either; empty unless a policy masks them.
+* ``foreign``: rules of files that are not ours, with or without literals.
 
-A cache file is a SHA-256 digest and the serialised database. It is trusted only when the file is
-ours alone (owner, mode 0600) and the digest holds; anything else is compiled anew. It needs no
-fsync: a torn file fails its digest.
+Measured on JSON application logs, microseconds for 330 bytes and one core: 61 patterns as main and digits
+0.46, as one 1.42, with field names and personal data apart from secrets 0.53. 275 patterns, those that came
+to it with a literal each: 0.48 and 0.58; so a pass costs more than a hundred patterns that hold a literal.
+The 216 of gitleaks' own file, two of which begin with a run of digits: within main 1.06, apart 0.96.
+Compiling takes 0.2 s for 61 (345 KB) and 0.6 s for 275 (1.1 MB); reading from the cache 10 ms.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import platform
-import stat
-import tempfile
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from processors.scanning import ENGINES, EngineError, Pattern, PatternError, Scanner
 
-import hyperscan
+__all__ = ["ENGINES", "FOREIGN", "KINDS", "EngineError", "Pattern", "PatternError", "Scanner"]
 
-_DIGEST = 32
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """One expression of a database.
-
-    Attributes:
-        expression: Vectorscan syntax; has a fixed or bounded end, so that one finding is one event.
-        tag: Reported with the event.
-        caseless: Match letters of either case.
-    """
-
-    expression: bytes
-    tag: int
-    caseless: bool = False
-
-
-class Scanner:
-    """Scans buffers against several databases.
-
-    Scratch space is made for each process and thread on first use, so a scanner may be made
-    before a fork.
-
-    Args:
-        groups: The patterns of each database.
-        cache_dir: Where compiled databases are kept; made when it is missing.
-    """
-
-    def __init__(self, groups: Sequence[Sequence[Pattern]], cache_dir: Path) -> None:
-        self._databases = [_load(group, cache_dir) for group in groups if group]
-        self._local = threading.local()
-
-    def scan(self, buffer: bytes) -> list[tuple[int, int]]:
-        """Return (end, tag) of every match, in order of end."""
-        local = self._local
-        if getattr(local, "pid", 0) != os.getpid():
-            local.scratches = [hyperscan.Scratch(database) for database in self._databases]
-            local.pid = os.getpid()
-        events: list[tuple[int, int]] = []
-        add = events.append
-
-        def event(tag: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            add((end, tag))
-
-        for database, scratch in zip(self._databases, local.scratches, strict=True):
-            database.scan(buffer, match_event_handler=event, scratch=scratch)
-        events.sort()
-        return events
-
-
-def _load(patterns: Sequence[Pattern], cache_dir: Path) -> Any:
-    name = hashlib.sha256()
-    name.update(f"{version('hyperscan')} {platform.machine()} {platform.processor()}".encode())
-    for pattern in patterns:
-        name.update(
-            b"%d %d %d " % (pattern.tag, pattern.caseless, len(pattern.expression)) + pattern.expression
-        )
-    path = cache_dir / f"mask-{name.hexdigest()[:32]}.hsdb"
-    with contextlib.suppress(OSError, ValueError, hyperscan.error):
-        return hyperscan.loadb(_read_trusted(path), hyperscan.HS_MODE_BLOCK)
-    database = _compile(patterns)
-    with contextlib.suppress(OSError):
-        _write(path, hyperscan.dumpb(database))
-    return database
-
-
-def _compile(patterns: Sequence[Pattern]) -> Any:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[pattern.expression for pattern in patterns],
-        ids=[pattern.tag for pattern in patterns],
-        elements=len(patterns),
-        flags=[hyperscan.HS_FLAG_CASELESS if pattern.caseless else 0 for pattern in patterns],
-    )
-    return database
-
-
-def _read_trusted(path: Path) -> bytes:
-    with path.open("rb") as file:
-        about = os.fstat(file.fileno())
-        if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
-            raise ValueError("the cache file is not ours alone")
-        data = file.read()
-    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
-        raise ValueError("the cache file is damaged")
-    return data[_DIGEST:]
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".mask-")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(data).digest() + data)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+FOREIGN = "foreign"
+KINDS = ("main", "digits", "addresses", FOREIGN)

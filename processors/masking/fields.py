@@ -131,7 +131,10 @@ class FieldPolicy:
         return 0
 
     def prefilter(self) -> tuple[bytes, bytes]:
-        """Return the caseless expression of phrases that may have a tail, and of those that may not."""
+        """Return the caseless expression of phrases that may have a tail, and of those that may not.
+
+        It is empty where there are none.
+        """
         names = self._names
         return _alternation(sorted(names.strong | names.weak)), _alternation(sorted(names.short | names.lone))
 
@@ -142,4 +145,4 @@ def _weak(phrase: str) -> int:
 
 def _alternation(phrases: list[str]) -> bytes:
     bodies = [_GAP.join(map(re.escape, phrase.encode().split(b"_"))) for phrase in phrases]
-    return b"(?:" + b"|".join(bodies) + b")"
+    return b"(?:" + b"|".join(bodies) + b")" if bodies else b""

@@ -21,15 +21,17 @@ from headrig import Attributes, Batch, ConfigError, ProcessorError, Verdict
 
 from processors.masking import confirm, pack
 from processors.masking.confirm import Confirmer
-from processors.masking.database import Pattern, Scanner
+from processors.masking.database import ENGINES, KINDS, EngineError, Pattern, PatternError, Scanner
 from processors.masking.decode import WorkError
 from processors.masking.engine import DepthError, Engine
 from processors.masking.envelope import Envelopes, mask_attributes
 from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
+from processors.masking.gitleaks import GitleaksRule
 from processors.masking.keywords import Keywords
 from processors.masking.placeholders import Placeholders
 from processors.masking.splice import Masked
 from processors.masking.third_party import Third, ThirdParty
+from processors.masking.timed import TimedOutError
 
 if TYPE_CHECKING:
     from headrig import Detector, DetectorSpec, Host
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
 UNSCANNED = "unscanned"
 TOO_DEEP = "depth"
 TOO_COSTLY = "work"
+TOO_SLOW = "timeout"
 FAILED = "error"
-_KEYS = {"packs", "disable", "enable", "allow_keys", "max_depth", "fields"}
+_KEYS = {"packs", "disable", "enable", "allow_keys", "max_depth", "fields", "engine"}
 
 
 class Masker:
@@ -47,7 +50,8 @@ class Masker:
 
     Args:
         config: ``packs`` (files or directories, relative to the configuration), ``disable``
-            (detector names), ``enable`` (those of addresses, else off), ``allow_keys`` (field names that are never masked), ``max_depth``.
+            (detector names), ``enable`` (those of addresses, else off), ``allow_keys`` (field names that are
+            never masked), ``max_depth``, ``engine`` (one of `ENGINES`; all mask alike).
         host: Lends the directories and the digest key.
 
     Raises:
@@ -66,19 +70,28 @@ class Masker:
         self._names = self.pack.names.merged(FieldNames(allowed=allowed))
         self._max_depth = int(config.get("max_depth", 64))
         self._host = host
-        self._options = {key: value for key, value in sorted(config.items()) if key != "packs"}
+        self._engine_name = config.get("engine", ENGINES[0])
+        if self._engine_name not in ENGINES:
+            raise ConfigError(f"is one of {', '.join(ENGINES)}", path="masking.engine")
+        self._options = {
+            key: value for key, value in sorted(config.items()) if key not in ("packs", "engine")
+        }
         self._third: list[Third] = []
         self._empty: Attributes = {}
         self._build()
+        if self._is_makeshift():
+            host.log.warning("masking: candidates are found by re2, slower: the package hyperscan is missing")
 
     def _build(self) -> None:
         rules = [rule for rule in self.pack.rules if not rule.keywords]
         keywords = Keywords([rule for rule in self.pack.rules if rule.keywords])
         placeholders = Placeholders((*self.pack.detectors, *(name for name, _, _ in self._third)))
         policy = FieldPolicy(self._names, placeholders)
-        groups: dict[str, list[Pattern]] = {"main": field_patterns(policy), "digits": [], "addresses": []}
+        groups: dict[str, list[Pattern]] = {kind: [] for kind in KINDS}
+        groups["main"] += field_patterns(policy)
         for tag, rule in enumerate(rules, confirm.FIRST_RULE):
-            groups[rule.database].append(Pattern(rule.pattern.encode(), tag, rule.caseless))
+            instead = rule.instead.encode() if isinstance(rule, GitleaksRule) else b""
+            groups[rule.database].append(Pattern(rule.pattern.encode(), tag, rule.caseless, instead))
         first = confirm.FIRST_RULE + len(rules)
         for tag, expression in enumerate(keywords.expressions, first):
             groups["main"].append(Pattern(expression[0], tag, expression[1]))
@@ -86,13 +99,32 @@ class Masker:
         for tag, (_, _, literals) in enumerate(self._third, first):
             groups["main"] += [Pattern(_literal(literal), tag, caseless=True) for literal in literals]
         try:
-            scanner = Scanner(list(groups.values()), self._host.cache_dir)
+            scanner = Scanner(list(groups.values()), self._host.cache_dir, self._engine_name)
+        except PatternError as error:
+            place = error.tag - confirm.FIRST_RULE
+            name = rules[place].name if 0 <= place < len(rules) else "fields"
+            raise ConfigError(
+                f"{error}", path=f"{self.pack.files.get(name, 'masking.packs')}: {name}"
+            ) from error
+        except EngineError as error:
+            raise ConfigError(f"{error}", path="masking.engine") from error
         except Exception as error:
             raise ConfigError(f"the patterns do not compile: {error}", path="masking.packs") from error
+        self.engine = scanner.engine
         finders = [(rule.name, rule.compile()) for rule in rules]
         third_party = ThirdParty(self._third, placeholders)
         self._engine = Engine(scanner, Confirmer(finders, keywords, policy), third_party, self._max_depth)
         self._envelopes = Envelopes(self._mask_one)
+
+    @property
+    def notes(self) -> list[str]:
+        """What an operator should know of the configuration, one sentence each."""
+        slower = ", slower: the package hyperscan is missing" if self._is_makeshift() else ""
+        about = f"{len(self.pack.rules)} detectors; candidates are found by {self.engine}{slower}"
+        return [about, *self.pack.notes]
+
+    def _is_makeshift(self) -> bool:
+        return self.engine == "re2" and self._engine_name == "auto"
 
     @property
     def digest(self) -> str:
@@ -213,6 +245,8 @@ class Masker:
                 failed[row] = TOO_DEEP
             except WorkError:
                 failed[row] = TOO_COSTLY
+            except TimedOutError:
+                failed[row] = TOO_SLOW
             except Exception:
                 failed[row] = FAILED
             else:
@@ -235,25 +269,22 @@ def field_patterns(policy: FieldPolicy) -> list[Pattern]:
     long, short = policy.prefilter()
     tail = b"%d" % TAIL
     keys = b"name|key|field|header|param(?:eter)?|k|n|label|property|variable|attribute"
-    return [
-        Pattern(long + rb"[A-Za-z0-9_.\-]{0," + tail + rb"}'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
-        Pattern(long + rb'[^"\n]{0,' + tail + rb'}"\s*:', confirm.FIELD, caseless=True),
-        Pattern(short + rb'[0-9]?"\s*[:=]', confirm.FIELD, caseless=True),
-        Pattern(short + rb"[0-9]?'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
-        Pattern(
-            rb'"(?:'
-            + keys
-            + rb')"\s*:\s*"[^"\n]{0,160}(?:'
-            + long
-            + b"|"
-            + short
-            + rb')[^"\n]{0,'
-            + tail
-            + rb'}"',
-            confirm.PAIR,
-            caseless=True,
-        ),
-    ]
+    patterns = []
+    if long:
+        patterns += [
+            Pattern(long + rb"[A-Za-z0-9_.\-]{0," + tail + rb"}'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
+            Pattern(long + rb'[^"\n]{0,' + tail + rb'}"\s*:', confirm.FIELD, caseless=True),
+        ]
+    if short:
+        patterns += [
+            Pattern(short + rb'[0-9]?"\s*[:=]', confirm.FIELD, caseless=True),
+            Pattern(short + rb"[0-9]?'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
+        ]
+    if long or short:
+        phrase = b"|".join(filter(None, (long, short)))
+        pair = rb'"(?:' + keys + rb')"\s*:\s*"[^"\n]{0,160}(?:' + phrase + rb')[^"\n]{0,' + tail + rb'}"'
+        patterns.append(Pattern(pair, confirm.PAIR, caseless=True))
+    return patterns
 
 
 def _literal(text: str) -> bytes:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import re2
+import regex
 import yaml
 from headrig import ConfigError
 
+from processors.masking import gitleaks_file, timed
 from processors.masking.fields import FieldNames
 from processors.masking.finders import FINDERS
 from processors.masking.keywords import KEYWORD, Value
 from processors.masking.rules import BOUNDARIES, Rule
 from processors.masking.validators import VALIDATORS
+from processors.scanning import Pattern, PatternError, check
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_KNOWN = {field.name for field in fields(Rule)}
+_KNOWN = {column.name for column in fields(Rule)}
 _REPEAT = re.compile(r"<(\d+):([^<>]+)>")
 CATEGORIES = frozenset(
     ("cloud", "vcs", "saas", "payment", "db-url", "auth-header", "private-key", "pii", "network", "generic")
@@ -41,6 +44,8 @@ class Pack:
         detectors: Names of all detectors, also of those left out.
         optional: Names of those that are off unless the configuration enables them.
         digest: SHA-256 of the files, hex.
+        files: Name of the file that each rule in force is from, by its name.
+        notes: What of the files is left out and why, one sentence each.
     """
 
     rules: tuple[Rule, ...]
@@ -48,13 +53,15 @@ class Pack:
     detectors: tuple[str, ...]
     optional: tuple[str, ...]
     digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load(paths: Iterable[Path], *, disable: Iterable[str] = (), enable: Iterable[str] = ()) -> Pack:
     """Read packs.
 
     Args:
-        paths: YAML files, or directories of them.
+        paths: YAML files, directories of them, or TOML files of gitleaks.
         disable: Detectors to leave out.
         enable: Detectors of addresses to take in.
 
@@ -62,26 +69,35 @@ def load(paths: Iterable[Path], *, disable: Iterable[str] = (), enable: Iterable
         ConfigError: A file, a rule, or a name in ``disable`` or ``enable`` is wrong; names the file and the rule.
     """
     rules: dict[str, Rule] = {}
+    files: dict[str, str] = {}
+    notes: list[str] = []
     names = FieldNames()
     digest = hashlib.sha256()
     for file in _files(paths):
         content = _content(file)
         for part in (file.name.encode(), content):  # whatever directory they are in
             digest.update(len(part).to_bytes(8) + part)
-        section = _read(file, content)
-        for entry in section.get("detectors") or ():
-            rule = _rule(entry, file)
+        found: Iterable[Rule]
+        if file.suffix == ".toml":
+            leaks = gitleaks_file.read(file.name, content)
+            found = leaks.rules
+            notes += leaks.notes
+        else:
+            section = _read(file, content)
+            found = (_rule(entry, file) for entry in section.get("detectors") or ())
+            names = names.merged(FieldNames.parse(section.get("fields") or {}))
+        for rule in found:
             if rule.name in rules:
                 raise ConfigError(f"detector {rule.name} is defined twice", path=str(file))
             rules[rule.name] = rule
-        names = names.merged(FieldNames.parse(section.get("fields") or {}))
+            files[rule.name] = file.name
     for key, wanted in (("disable", set(disable)), ("enable", set(enable))):
         if unknown := wanted - set(rules):
             raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path=f"masking.{key}")
     optional = tuple(rule.name for rule in rules.values() if rule.database == OPTIONAL)
     off = set(disable) | (set(optional) - set(enable))
     left = tuple(rule for name, rule in rules.items() if name not in off)
-    return Pack(left, names, tuple(rules), optional, digest.hexdigest())
+    return Pack(left, names, tuple(rules), optional, digest.hexdigest(), files, tuple(notes))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -139,6 +155,7 @@ def _check(rule: Rule, place: str) -> None:
         ("category", rule.category, CATEGORIES),
         ("finder", rule.finder, {"", *FINDERS}),
         ("validator", rule.validator, {"", *VALIDATORS}),
+        ("engine", rule.engine, {"re2", timed.ENGINE}),
         ("left", rule.left, BOUNDARIES),
         ("right", rule.right, BOUNDARIES),
         ("database", rule.database, {"main", "digits", OPTIONAL}),
@@ -152,11 +169,18 @@ def _check(rule: Rule, place: str) -> None:
         raise ConfigError("give pattern, and either confirm or finder; or keywords and value", path=place)
     if min(len(rule.positive), len(rule.negative)) < 2:
         raise ConfigError("needs two positive and two negative tests", path=place)
+    if not (type(rule.timeout_ms) is int and 1 <= rule.timeout_ms <= timed.MOST_MS):
+        raise ConfigError(f"timeout_ms is from 1 to {timed.MOST_MS}", path=place)
+    try:
+        if rule.pattern:
+            check(Pattern(rule.pattern.encode(), 0, rule.caseless))
+    except PatternError as error:
+        raise ConfigError(f"{error}", path=place) from error
     try:
         Value(rule) if rule.keywords else rule.compile()
-    except re2.error as error:
+    except (re2.error, regex.error) as error:
         key = "value" if rule.keywords else "confirm"
-        raise ConfigError(f"{key} does not compile: {error}", path=place) from error
+        raise ConfigError(f"{key} does not compile: {_said(error)}", path=place) from error
 
 
 def _check_keywords(rule: Rule, place: str) -> None:
@@ -164,6 +188,12 @@ def _check_keywords(rule: Rule, place: str) -> None:
         raise ConfigError("give keywords and value, and no pattern, confirm or finder", path=place)
     if rule.database != "main":
         raise ConfigError("a rule with keywords is of the database main", path=place)
+
+
+def _said(error: Exception) -> str:
+    """Return what an engine said; RE2 says it in bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else f"{error}"
 
 
 def expand(sample: str) -> tuple[str, str]:

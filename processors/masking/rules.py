@@ -13,7 +13,9 @@ from typing import Any
 
 import re2
 
+from processors.masking import timed
 from processors.masking.finders import ALNUM, FINDERS, NOTHING, NUMBER, Finder, Found, standing
+from processors.masking.timed import Timed
 from processors.masking.validators import VALIDATORS
 
 REACH = 256
@@ -54,6 +56,8 @@ class Rule:
         finder: Name of hand-written code in place of ``confirm``.
         validator: Name of a judgement on the masked span, or empty.
         left, right: Names of `BOUNDARIES`.
+        engine: Of ``confirm``: ``re2``, or ``regex`` for what RE2 cannot say, within a time.
+        timeout_ms: What ``regex`` may take for one record, in milliseconds of processor time.
         back: How far before the event's end a finding may begin.
         database: ``main``, ``digits``, or ``addresses``, which is off unless the configuration enables the rule.
         keywords: Of a keyword rule, lower snake case; one stands beside the value. It has no ``pattern``.
@@ -65,6 +69,8 @@ class Rule:
     pattern: str = ""
     confirm: str = ""
     finder: str = ""
+    engine: str = "re2"
+    timeout_ms: int = timed.DEFAULT_MS
     validator: str = ""
     caseless: bool = False
     left: str = "any"
@@ -79,10 +85,29 @@ class Rule:
     negative: tuple[str, ...] = ()
 
     def compile(self) -> Finder:
-        """Return the confirmation; raises `ValueError` for an unknown finder, validator or boundary."""
+        """Return the confirmation.
+
+        Raises:
+            ValueError: The finder, validator or boundary is unknown.
+            re2.error, regex.error: ``confirm`` is wrong.
+        """
         if self.finder:
             return FINDERS[self.finder]
+        if self.engine == timed.ENGINE:
+            return _timed(self)
         return _expression(self)
+
+
+def _timed(rule: Rule) -> Timed:
+    return Timed(
+        rule.confirm.encode(),
+        caseless=rule.caseless,
+        back=rule.back,
+        left=BOUNDARIES[rule.left],
+        right=BOUNDARIES[rule.right],
+        accept=VALIDATORS[rule.validator] if rule.validator else None,
+        limit=rule.timeout_ms / 1000,
+    )
 
 
 def _expression(rule: Rule) -> Finder:

@@ -271,6 +271,7 @@ def test_attributes_known_before_are_left_as_they_are(masker):
 
 def test_damaged_cache_is_compiled_anew(tmp_path):
     """A torn or foreign cache file is never loaded; a good one is private."""
+    pytest.importorskip("hyperscan")
     host = Lent(tmp_path)
     Masker({}, host)
     files = sorted(tmp_path.glob("*.hsdb"))

@@ -15,6 +15,7 @@ import yaml
 from headrig import ConfigError
 
 from processors.masking import gitleaks_file, timed
+from processors.masking.database import OWN
 from processors.masking.fields import FieldNames
 from processors.masking.finders import FINDERS
 from processors.masking.keywords import KEYWORD, Value
@@ -158,7 +159,7 @@ def _check(rule: Rule, place: str) -> None:
         ("engine", rule.engine, {"re2", timed.ENGINE}),
         ("left", rule.left, BOUNDARIES),
         ("right", rule.right, BOUNDARIES),
-        ("database", rule.database, {"main", "digits", OPTIONAL}),
+        ("database", rule.database, OWN),
     )
     for key, value, values in known:
         if value not in values:

@@ -59,7 +59,8 @@ class Rule:
         engine: Of ``confirm``: ``re2``, or ``regex`` for what RE2 cannot say, within a time.
         timeout_ms: What ``regex`` may take for one record, in milliseconds of processor time.
         back: How far before the event's end a finding may begin.
-        database: ``main``, ``digits``, or ``addresses``, which is off unless the configuration enables the rule.
+        database: Which patterns it is scanned with, one of `processors.masking.database.OWN`; ``addresses`` are off
+            unless the configuration enables the rule.
         keywords: Of a keyword rule, lower snake case; one stands beside the value. It has no ``pattern``.
         value: Of a keyword rule: RE2 expression of the value; its group 1, if it has one, is what is masked.
     """

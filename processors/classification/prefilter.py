@@ -25,9 +25,10 @@ class Prefilter:
         witnesses: For each rule in order, the expressions of its witness; a rule whose set is
             empty is a candidate nowhere.
         cache_dir: Where the compiled database is kept.
+        engine: Of the scanner.
     """
 
-    def __init__(self, witnesses: Sequence[frozenset[str]], cache_dir: Path) -> None:
+    def __init__(self, witnesses: Sequence[frozenset[str]], cache_dir: Path, engine: str = "auto") -> None:
         expressions = sorted(frozenset().union(*witnesses))
         # Which rules an expression speaks for, as a bit mask over their numbers.
         self._masks = [
@@ -38,7 +39,7 @@ class Prefilter:
             Pattern(b"(?s:" + expression.encode() + b")", number, caseless=True)
             for number, expression in enumerate(expressions)
         ]
-        self.scan = Scanner([patterns], cache_dir).scan
+        self.scan = Scanner([patterns], cache_dir, engine).scan
         """Returns (end, expression) of every witness in a buffer, in order of end."""
 
     def rows(self, hits: list[tuple[int, int]], lines: list[bytes]) -> dict[int, int]:

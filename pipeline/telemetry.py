@@ -60,7 +60,12 @@ class Telemetry:
             "headrig_records_duplicate", "Records of requests that had come before", "tenant"
         )
         self.quarantined = counter("headrig_records_quarantined", "Records held back", "tenant", "reason")
-        self.dropped = counter("headrig_records_dropped", "Records dropped by a processor", "tenant", "rule")
+        self.dropped = counter(
+            "headrig_records_dropped",
+            "Records dropped by a processor or the masking policy",
+            "tenant",
+            "rule",
+        )
         self.delivered = counter("headrig_records_delivered", "Records a sink has taken", "tenant", "sink")
         self.audit_events = counter("headrig_audit_events", "Leaves in the audit log", "tenant")
         self.audit_conflicts = counter(
@@ -77,6 +82,7 @@ class Telemetry:
             "detector",
             "change",
         )
+        self.kept = counter("headrig_kept", "Findings that the masking policy keeps", "detector")
         self.demoted = counter("headrig_labels_demoted", "Label values that went to structured metadata")
         self.requests = counter("headrig_requests", "Ingest requests", "route", "status")
         self.retries = counter("headrig_sink_retries", "Pushes that will be sent again", "sink", "status")

@@ -81,7 +81,9 @@ class FlowMetrics:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
-    def settled(self, tenant: str, requests: Sequence[Request], masked: Counter[str]) -> None:
+    def settled(
+        self, tenant: str, requests: Sequence[Request], masked: Counter[str], kept: Counter[str]
+    ) -> None:
         """A group is durable."""
         telemetry = self._telemetry
         received = 0
@@ -100,6 +102,8 @@ class FlowMetrics:
             telemetry.audit_conflicts.labels(tenant).inc(conflicts)
         for detector, number in masked.items():
             telemetry.masked.labels(detector).inc(number)
+        for detector, number in kept.items():
+            telemetry.kept.labels(detector).inc(number)
 
     def _verdicts(self, tenant: str, verdicts: Sequence[Verdict]) -> None:
         for name, number in verdict_counts(verdicts).items():

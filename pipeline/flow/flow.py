@@ -48,7 +48,9 @@ GROUP_REQUESTS = 512
 class FlowObserver(Protocol):
     """Counts what became of records."""
 
-    def settled(self, tenant: str, requests: Sequence[Request], masked: Counter[str], /) -> None:
+    def settled(
+        self, tenant: str, requests: Sequence[Request], masked: Counter[str], kept: Counter[str], /
+    ) -> None:
         """A group is durable."""
         ...
 
@@ -277,7 +279,8 @@ class Flow:
             if not request.answer.done():
                 request.answer.set_result(request.outcome())
         masked = sum((part.masked for part in parts[1:]), parts[0].masked)
-        self._observer.settled(tenant, going, masked)
+        kept = sum((part.kept for part in parts[1:]), parts[0].kept)
+        self._observer.settled(tenant, going, masked, kept)
 
     async def _claim(self, requests: Sequence[Request], *, decoded: bool = True) -> set[int]:
         """Claim the batch ids; answer those that do not go on and return their places.

@@ -66,6 +66,7 @@ class Part:
         owners: Place of the request each leaf belongs to.
         unscanned: Verdicts whose metadata goes to quarantine.
         masked: Replacements by detector.
+        kept: Findings that the masking policy keeps, by detector.
     """
 
     fragments: Fragments | None
@@ -73,6 +74,7 @@ class Part:
     owners: list[int] = field(default_factory=list)
     unscanned: list[Verdict] = field(default_factory=list)
     masked: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
 
 
 class PartBuilder:
@@ -98,9 +100,11 @@ class PartBuilder:
             rows: Row of ``columns`` for each row of ``raw``.
             columns: The rows of all requests.
         """
-        part = Part(None, masked=batch.masked)
+        part = Part(None, masked=batch.masked, kept=batch.kept)
         for event in batch.events:
             self._add_event(part, batch, event, raw, rows, columns)
+        if batch.leaving:
+            batch.let_leave()
         part.fragments = self._encode(batch)
         for verdict in batch.verdicts:
             self._add_verdict(part, verdict, raw, rows, columns)

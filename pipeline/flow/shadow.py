@@ -70,7 +70,8 @@ class Shadow:
         here = dict(zip(batch.origin, zip(batch.lines, batch.envelopes, strict=True), strict=True))
         there = dict(zip(other.origin, zip(other.lines, other.envelopes, strict=True), strict=True))
         both = here.keys() & there.keys()
-        same = sum(here[row] == there[row] for row in both)
+        leaves, would_leave = batch.leaving.keys(), other.leaving.keys()
+        same = sum(here[row] == there[row] and (row in leaves) == (row in would_leave) for row in both)
         self._report.compared(same, len(both) - same, len(here.keys() ^ there.keys()))
         for detector, change in difference(batch.masked, other.masked).items():
             self._report.differs(detector, max(change, 0), max(-change, 0))

@@ -54,10 +54,12 @@ class Seen:
 
     def __init__(self):
         self.groups = []
+        self.kept = Counter()
         self.duplicate = 0
 
-    def settled(self, tenant, requests, masked):
+    def settled(self, tenant, requests, masked, kept):
         self.groups.append((tenant, len(requests), Counter(masked)))
+        self.kept += kept
 
     def duplicates(self, tenant, records):
         self.duplicate += records

@@ -98,6 +98,9 @@ class Batch:
         events: Audit events found by classification.
         verdicts: Rows that left.
         masked: How often each detector replaced something.
+        kept: How often a detector found something that the masking policy keeps.
+        leaving: Verdicts on rows that leave when all stages have seen them, by their origin: an audit event among
+            them leaves its leaf.
     """
 
     resource: Resource
@@ -111,6 +114,8 @@ class Batch:
     events: list[AuditEvent] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     masked: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    leaving: dict[int, Verdict] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -128,3 +133,11 @@ class Batch:
                 event.row = place[event.row]
                 kept.append(event)
         self.events = kept
+
+    def let_leave(self) -> None:
+        """Take out the rows that were to leave, with their verdicts; call it when their events were taken."""
+        rows = [row for row, origin in enumerate(self.origin) if origin in self.leaving]
+        self.verdicts += [self.leaving[self.origin[row]] for row in rows]
+        gone = set(rows)
+        self.keep([row for row in range(len(self.lines)) if row not in gone])
+        self.leaving = {}

@@ -95,3 +95,17 @@ def test_a_wrong_candidate_is_refused_with_its_place(tmp_path):
         with pytest.raises(ConfigError) as caught:
             Blueprint(settings, paths)
         assert str(caught.value).startswith(words)
+
+
+def test_a_candidate_that_would_drop_differs(tmp_path):
+    """The line would be the same; that it would not be stored is the difference."""
+    (tmp_path / "new.yaml").write_text("{version: 2, actions: {email: drop}}")
+    paths = Paths(tmp_path / "data")
+    paths.make()
+    settings = settings_from(None, packs=True)
+    section = {"shadow": {"policy": str(tmp_path / "new.yaml")}}
+    made = Blueprint(settings.model_copy(update={"masking": section}), paths)
+    counts = Counts()
+    batch = Shadow(made.made["mask"], made.shadow[0], counts).mask(raw(b"to bob@example.org", b"x"))
+    assert counts.records == {"same": 1, "differ": 1, "failed": 0}
+    assert not batch.leaving

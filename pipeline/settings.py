@@ -21,6 +21,7 @@ from pipeline.setting_sources import Sources
 from pipeline.setting_values import Address, Seconds, Secret, Size
 
 _STREAMS = 2000
+_KEY_BYTES = 32
 Scope = Literal["write", "read", "audit", "admin"]
 
 
@@ -194,6 +195,32 @@ class CanarySection(_Section):
     selector: str = Field('{service_name="headrig-canary"}', pattern=r"^\{.+\}$", max_length=500)
 
 
+class PseudonymKey(_Section):
+    """A key that makes pseudonyms."""
+
+    id: str = Field(pattern=r"^[a-z0-9]{1,16}$", description="stands in each pseudonym that it makes")
+    key: Secret = Field(description="at least 32 characters")
+
+
+class Pseudonyms(_Section):
+    """How pseudonyms are made, where the masking policy wants some."""
+
+    keys: tuple[PseudonymKey, ...] = Field(
+        (), description="the first makes pseudonyms; those that the others made are known still"
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Pseudonyms:
+        if len({each.id for each in self.keys}) < len(self.keys):
+            raise ValueError("keys: an id comes twice")
+        for number, each in enumerate(self.keys):
+            if len(each.key.get_secret_value().encode()) < _KEY_BYTES:
+                raise ValueError(
+                    f"keys.{number}.key: it has less than {_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
+                )
+        return self
+
+
 class Settings(_Section):
     """Everything an operator can set."""
 
@@ -207,6 +234,7 @@ class Settings(_Section):
     time: Time = Time()
     labels: Labels = Labels()
     masking: dict[str, Any] = {}
+    pseudonyms: Pseudonyms = Pseudonyms()
     enrichment: dict[str, Any] = {}
     classification: dict[str, Any] = {}
     plugins: PluginsSection = PluginsSection()

@@ -115,9 +115,19 @@ class Blueprint:
         self._sections: dict[str, Mapping[str, Any]] = sections
 
     def _masking(self) -> dict[str, Any]:
-        section = {"max_depth": self.settings.limits.depth, **self.settings.masking}
-        section.pop("shadow", None)
-        return section
+        """Return the section of masking, with what it must know of others; there is a secret in it."""
+        settings = self.settings
+        section = {key: value for key, value in settings.masking.items() if key != "shadow"}
+        known = {
+            "pseudonym_keys": [
+                (each.id, each.key.get_secret_value().encode()) for each in settings.pseudonyms.keys
+            ],
+            "plugins": [each.spec.kind for each in self.plugins.detectors],
+            "tenants": {token.tenant for token in settings.tokens} or {"default"},
+        }
+        if written := known.keys() & section.keys():
+            raise ConfigError("unknown key; it is set elsewhere", path=f"masking.{min(written)}")
+        return {"max_depth": settings.limits.depth, **section, **known}
 
     def _candidate(self, spec: StageSpec) -> tuple[Any, float] | None:
         """Make the masking stage of ``masking.shadow``: the section in force with its changes, and the share."""

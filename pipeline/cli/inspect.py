@@ -29,6 +29,7 @@ from pipeline.plugins import Running
 from pipeline.telemetry import log_to_stderr
 
 _BLOCK = 1000
+_DROPPED = b"[headrig: dropped]"
 
 
 @contextmanager
@@ -133,6 +134,7 @@ async def _explain_lines(blueprint: Blueprint, lines: Iterable[str]) -> None:
             batch = stages.run(raw_line(blueprint, line.encode("utf-8", "replace")))
             for stage, state in steps:  # shown once all went well
                 show(stage, state)
+            batch.let_leave()
             fragments = blueprint.streams().encode(batch)
             if fragments is not None:
                 stream = orjson.loads(fragments.data)
@@ -147,9 +149,12 @@ def _state(batch: Batch) -> dict[str, Any]:
             state["attributes"] = dict(batch.attributes[0])
     if batch.masked:
         state["masked"] = dict(batch.masked)
-    if batch.verdicts:
+    if batch.kept:
+        state["kept"] = dict(batch.kept)
+    if batch.verdicts or batch.leaving:
         state["left"] = [
-            f"{verdict.kind}: {verdict.reason} {verdict.detail}".strip() for verdict in batch.verdicts
+            f"{verdict.kind}: {verdict.reason} {verdict.detail}".strip()
+            for verdict in (*batch.verdicts, *batch.leaving.values())
         ]
     if batch.events:
         event = batch.events[0]
@@ -226,7 +231,7 @@ def _mask_block(masker: Any, blueprint: Blueprint, lines: list[bytes]) -> list[b
     result: list[bytes | None] = [None] * len(lines)
     for row, origin in enumerate(batch.origin):
         if origin not in bad:
-            result[good[origin]] = batch.lines[row]
+            result[good[origin]] = _DROPPED if origin in batch.leaving else batch.lines[row]
     return result
 
 

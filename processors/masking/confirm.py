@@ -51,6 +51,7 @@ class Confirmer:
         self._finders = finders
         self._timed = [find for _, find in finders if isinstance(find, Timed)]
         self._policy = policy
+        self.placeholders = policy.placeholders
         self._nearby = Nearby(keywords, policy.placeholders)
         self._first_keyword = FIRST_RULE + len(finders)
         self._first_third = self._first_keyword + len(keywords.keywords)

@@ -48,6 +48,8 @@ class Edit:
         text: Replacement that is not a placeholder: a string with masked parts, as JSON.
         names: The detectors behind ``text``.
         field: The value is masked because of its field's name; a shape in the same place tells more.
+        action: What the policy says, as `processors.masking.actions.Action`.
+        value: What was found, decoded, where the span holds it otherwise.
     """
 
     start: int
@@ -57,6 +59,8 @@ class Edit:
     text: bytes | None = None
     names: tuple[str, ...] = ()
     field: bool = False
+    action: str = "redact"
+    value: bytes | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +82,7 @@ class Unit:
         refused: By tag, up to where a long candidate was walked and refused.
         paired: Its name/value pairs were looked at.
         decoded: The decoded forms of ``holes``.
+        walked: By rules, up to where containers below their keywords were walked.
         siblings: Places of values by the place of the name beside them, when that was asked for.
         work: Bytes that confirmations walked.
     """
@@ -97,6 +102,7 @@ class Unit:
     covered: tuple[int, int] = (-1, -1)
     paired: bool = False
     decoded: list[Unit] = field(default_factory=list)
+    walked: dict[tuple[int, ...], int] = field(default_factory=dict)
     siblings: dict[int, tuple[int, ...]] | None = None
     work: int = 0
 

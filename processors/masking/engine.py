@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from processors.masking import decode
+from processors.masking.actions import Decision
 from processors.masking.decode import Edit, Unit
 from processors.masking.placeholders import NESTED
 from processors.masking.splice import Masked, assemble
@@ -52,13 +53,20 @@ class Engine:
         self._third_party = third_party
         self._max_depth = max_depth
 
-    def run(self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None = None) -> Masked:
+    def run(
+        self,
+        lines: Sequence[bytes],
+        buffer: bytes,
+        heads: Sequence[Any] | None = None,
+        decision: Decision | None = None,
+    ) -> Masked:
         """Mask lines.
 
         Args:
             lines: UTF-8, JSON or plain text.
             buffer: The lines joined by newlines.
             heads: Not None where a line is known to be a JSON object.
+            decision: What is done to findings; default: they are redacted.
 
         Raises:
             Exception: Any; then nothing of the batch may be used.
@@ -99,7 +107,7 @@ class Engine:
                 lambda row: self._open(row, lines[row], heads),
                 self._confirmer,
             )
-        return assemble(units, children)
+        return assemble(units, children, decision or Decision(self._confirmer.placeholders))
 
     def _open(self, row: int, line: bytes, heads: Sequence[Any] | None) -> Unit:
         if line.lstrip()[:1] in _CONTAINERS and decode.too_deep(line, self._max_depth):

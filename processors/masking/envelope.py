@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from headrig import Attributes, Envelope
 
-Mask = Callable[[bytes], tuple[bytes, Counter[str]]]
-"""Masks one JSON line; raises when it cannot."""
+from processors.masking.actions import Decision
+from processors.masking.splice import Masked
+
+Mask = Callable[[bytes, Decision], Masked]
+"""Masks one JSON line, which is row 0; raises when it cannot."""
 
 _BOUND = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An envelope after masking.
+
+    Attributes:
+        envelope: None where it could not be scanned.
+        found: The detector behind each replacement.
+        kept: Findings that the policy keeps.
+        dropped: The detector for which the policy drops its records, or empty.
+    """
+
+    envelope: Envelope | None
+    found: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    dropped: str = ""
 
 
 class Envelopes:
@@ -24,51 +45,49 @@ class Envelopes:
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
-        self._memo: OrderedDict[bytes, tuple[Envelope, Counter[str]]] = OrderedDict()
+        self._memo: OrderedDict[tuple[bytes, Decision], Covered] = OrderedDict()
 
-    def mask(self, raw: Sequence[bytes]) -> tuple[list[Envelope | None], set[int], Counter[str]]:
+    def mask(self, raw: Sequence[bytes], decision: Decision) -> list[Covered]:
         """Mask distinct envelopes.
 
         Args:
             raw: JSON objects ``{"labels": {...}, "metadata": {...}}``.
-
-        Returns:
-            The envelopes (None where it failed), the places that failed, and what was masked.
+            decision: What is done to findings.
         """
-        envelopes: list[Envelope | None] = []
-        bad: set[int] = set()
-        found: Counter[str] = Counter()
-        for place, text in enumerate(raw):
+        covered = []
+        for text in raw:
             try:
-                envelope, counts = self._one(text)
+                covered.append(self._one(text, decision))
             except Exception:
-                bad.add(place)
-                envelopes.append(None)
-                continue
-            envelopes.append(envelope)
-            found.update(counts)
-        return envelopes, bad, found
+                covered.append(Covered(None))
+        return covered
 
-    def _one(self, text: bytes) -> tuple[Envelope, Counter[str]]:
-        known = self._memo.get(text)
+    def _one(self, text: bytes, decision: Decision) -> Covered:
+        key = text, decision
+        known = self._memo.get(key)
         if known is not None:
-            self._memo.move_to_end(text)
+            self._memo.move_to_end(key)
             return known
-        masked, counts = self._mask(text)
-        value = orjson.loads(masked)
-        known = Envelope(_strings(value.get("labels")), _strings(value.get("metadata"))), counts
-        self._memo[text] = known
+        masked = self._mask(text, decision)
+        value = orjson.loads(masked.lines.get(0, text))
+        known = Covered(
+            Envelope(_strings(value.get("labels")), _strings(value.get("metadata"))),
+            tuple(masked.found.get(0, ())),
+            tuple(masked.kept.elements()),
+            masked.dropped.get(0, ""),
+        )
+        self._memo[key] = known
         if len(self._memo) > _BOUND:
             self._memo.popitem(last=False)
         return known
 
 
-def mask_attributes(attributes: Attributes, mask: Mask) -> tuple[Attributes, Counter[str]]:
+def mask_attributes(attributes: Attributes, mask: Mask, decision: Decision) -> tuple[Attributes, Masked]:
     """Mask names and values of attributes; the same object comes back when nothing was masked."""
     if not attributes:
-        return attributes, Counter()
-    masked, counts = mask(orjson.dumps(dict(attributes)))
-    return (_strings(orjson.loads(masked)), counts) if counts else (attributes, counts)
+        return attributes, Masked()
+    masked = mask(orjson.dumps(dict(attributes)), decision)
+    return (_strings(orjson.loads(masked.lines[0])) if masked.lines else attributes), masked
 
 
 def _strings(value: Any) -> dict[str, str]:

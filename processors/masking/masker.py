@@ -1,8 +1,7 @@
 """The masking stage: from a `RawBatch` to a `Batch`, fail closed.
 
-A batch is masked as a whole; if anything at all goes wrong it is masked line by line, so that one
-bad line costs its neighbours time but nothing else. A line that cannot be masked leaves with a
-verdict that holds its size and a keyed digest.
+A line that cannot be masked leaves with a verdict that holds its size and a keyed digest. One that the policy
+drops stays, redacted, until all stages have seen it: it may be an audit event.
 """
 
 from __future__ import annotations
@@ -17,32 +16,35 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrig import Attributes, Batch, ConfigError, ProcessorError, Verdict
+from headrig import Attributes, Batch, ConfigError, RejectedError, Resource, Verdict
 
 from processors.masking import confirm, pack
 from processors.masking.confirm import Confirmer
 from processors.masking.database import ENGINES, KINDS, EngineError, Pattern, PatternError, Scanner
-from processors.masking.decode import WorkError
-from processors.masking.engine import DepthError, Engine
+from processors.masking.decisions import Decisions
+from processors.masking.engine import Engine
 from processors.masking.envelope import Envelopes, mask_attributes
 from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
 from processors.masking.gitleaks import GitleaksRule
 from processors.masking.keywords import Keywords
+from processors.masking.marks import Marks, crowded
 from processors.masking.placeholders import Placeholders
+from processors.masking.rows import FAILED, UNSCANNED, Rows
 from processors.masking.splice import Masked
 from processors.masking.third_party import Third, ThirdParty
-from processors.masking.timed import TimedOutError
 
 if TYPE_CHECKING:
     from headrig import Detector, DetectorSpec, Host
     from headrig._raw import RawBatch
 
-UNSCANNED = "unscanned"
-TOO_DEEP = "depth"
-TOO_COSTLY = "work"
-TOO_SLOW = "timeout"
-FAILED = "error"
-_KEYS = {"packs", "disable", "enable", "allow_keys", "max_depth", "fields", "engine"}
+    from processors.masking.actions import Decision
+
+POLICY = "masking policy"
+"""Detail of the verdict on a record that the policy drops."""
+_GIVEN = {"pseudonym_keys", "plugins", "tenants"}
+"""What the application adds to what an operator writes; a secret is among it."""
+_KEYS = {"packs", "disable", "enable", "allow_keys", "max_depth", "fields", "policy", "engine"}
+NOBODY = Resource("default")
 
 
 class Masker:
@@ -51,15 +53,15 @@ class Masker:
     Args:
         config: ``packs`` (files or directories, relative to the configuration), ``disable``
             (detector names), ``enable`` (those of addresses, else off), ``allow_keys`` (field names that are
-            never masked), ``max_depth``, ``engine`` (one of `ENGINES`; all mask alike).
+            never masked), ``max_depth``, ``engine`` (one of `ENGINES`; all mask alike); and what `Decisions` takes.
         host: Lends the directories and the digest key.
 
     Raises:
-        ConfigError: A pack or a name is wrong.
+        ConfigError: A pack, the policy or a name is wrong.
     """
 
     def __init__(self, config: Mapping[str, Any], host: Host) -> None:
-        if unknown := set(config) - _KEYS:
+        if unknown := set(config) - _KEYS - _GIVEN:
             name = min(unknown)
             near = difflib.get_close_matches(name, _KEYS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(_KEYS))}"
@@ -73,11 +75,11 @@ class Masker:
         self._engine_name = config.get("engine", ENGINES[0])
         if self._engine_name not in ENGINES:
             raise ConfigError(f"is one of {', '.join(ENGINES)}", path="masking.engine")
-        self._options = {
-            key: value for key, value in sorted(config.items()) if key not in ("packs", "engine")
-        }
+        left_out = {"packs", "policy", "engine", *_GIVEN}
+        self._options = {key: value for key, value in sorted(config.items()) if key not in left_out}
         self._third: list[Third] = []
         self._empty: Attributes = {}
+        self.decisions = Decisions(config, self.pack, host)
         self._build()
         if self._is_makeshift():
             host.log.warning("masking: candidates are found by re2, slower: the package hyperscan is missing")
@@ -85,7 +87,10 @@ class Masker:
     def _build(self) -> None:
         rules = [rule for rule in self.pack.rules if not rule.keywords]
         keywords = Keywords([rule for rule in self.pack.rules if rule.keywords])
-        placeholders = Placeholders((*self.pack.detectors, *(name for name, _, _ in self._third)))
+        names = (*self.decisions.detectors, *(name for name, _, _ in self._third))
+        placeholders = Placeholders(names, self.decisions.pseudonyms)
+        self.decisions.renew(placeholders)
+        self._marks = Marks(self.decisions.policy.version, placeholders.detectors)
         policy = FieldPolicy(self._names, placeholders)
         groups: dict[str, list[Pattern]] = {kind: [] for kind in KINDS}
         groups["main"] += field_patterns(policy)
@@ -114,7 +119,8 @@ class Masker:
         finders = [(rule.name, rule.compile()) for rule in rules]
         third_party = ThirdParty(self._third, placeholders)
         self._engine = Engine(scanner, Confirmer(finders, keywords, policy), third_party, self._max_depth)
-        self._envelopes = Envelopes(self._mask_one)
+        self._rows = Rows(self._engine)
+        self._envelopes = Envelopes(self._rows.one)
 
     @property
     def notes(self) -> list[str]:
@@ -128,8 +134,9 @@ class Masker:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the packs, the options and the kinds of third-party detectors, hex."""
-        about = [self.pack.digest, self._options, sorted(name for name, _, _ in self._third)]
+        """SHA-256 of the packs, the options, the policy and the kinds of third-party detectors, hex."""
+        third = sorted(name for name, _, _ in self._third)
+        about = [self.pack.digest, self._options, third, self.decisions.about]
         return hashlib.sha256(json.dumps(about, sort_keys=True, default=list).encode()).hexdigest()
 
     def add_detectors(self, detectors: list[tuple[DetectorSpec[Any], Detector]]) -> None:
@@ -139,7 +146,8 @@ class Masker:
 
     def mask(self, raw: RawBatch, /) -> Batch:
         """Mask every line and envelope of a batch."""
-        masked, failed = self._mask_rows(raw.lines, raw.buffer, raw.heads)
+        decision = self.decisions.of(raw.resource)
+        masked, failed = self._rows.many(raw.lines, raw.buffer, raw.heads, decision)
         batch = Batch(
             resource=raw.resource,
             lines=raw.lines.copy(),
@@ -153,28 +161,62 @@ class Masker:
         for row, line in masked.lines.items():
             batch.lines[row] = line
             batch.heads[row] = None
+            batch.attributes[row] = self._marks.of(masked.found[row])
         batch.masked.update(chain.from_iterable(masked.found.values()))
         if raw.envelope_of is not None:
-            self._mask_envelopes(raw, raw.envelope_of, batch, failed)
+            self._mask_envelopes(raw, raw.envelope_of, batch, masked, failed, decision)
+        self._note(batch, masked)
         if failed:
             self._quarantine(batch, raw.lines, failed)
         return batch
 
-    def _mask_envelopes(self, raw: RawBatch, places: list[int], batch: Batch, failed: dict[int, str]) -> None:
-        envelopes, bad, found = self._envelopes.mask(raw.envelopes)
-        batch.envelopes = [envelopes[place] for place in places]
-        batch.masked.update(found)
-        if bad:
-            failed.update({row: FAILED for row, place in enumerate(places) if place in bad})
+    def _mask_envelopes(
+        self,
+        raw: RawBatch,
+        places: list[int],
+        batch: Batch,
+        masked: Masked,
+        failed: dict[int, str],
+        decision: Decision,
+    ) -> None:
+        covered = self._envelopes.mask(raw.envelopes, decision)
+        batch.envelopes = [covered[place].envelope for place in places]
+        for each in covered:
+            batch.masked.update(each.found)
+            masked.kept.update(each.kept)
+        if any(each.envelope is None or each.found or each.dropped for each in covered):
+            for row, place in enumerate(places):
+                each = covered[place]
+                if each.envelope is None:
+                    failed[row] = FAILED
+                if each.dropped:
+                    masked.dropped.setdefault(row, each.dropped)
+                if each.found:
+                    batch.attributes[row] = self._marks.of((*masked.found.get(row, ()), *each.found))
+        full = {place for place, each in enumerate(covered) if crowded(each.envelope)}
+        if full:
+            batch.attributes = [
+                self._empty if place in full else attributes
+                for place, attributes in zip(places, batch.attributes, strict=True)
+            ]
+
+    def _note(self, batch: Batch, masked: Masked, rows: Sequence[int] | None = None) -> None:
+        """Count what is kept, and note what leaves once it was seen whether it is an audit event."""
+        batch.kept.update(masked.kept)
+        for place, detector in masked.dropped.items():
+            row = place if rows is None else rows[place]
+            origin = batch.origin[row]
+            batch.leaving[origin] = Verdict(origin, "dropped", detector, POLICY, len(batch.lines[row]))
 
     def mask_batch(self, batch: Batch, rows: list[int], known: Sequence[Attributes] = (), /) -> None:
         """Scan rows again; a row that fails leaves the batch with a verdict.
 
         Attributes that ``known`` has for the row with the same value are not scanned: stages of ours set
-        them, and what an operator wrote must read alike on every row.
+        them, and what an operator wrote must read alike on every row. Nor are the marks of the masking before.
         """
+        decision = self.decisions.of(batch.resource)
         lines = [batch.lines[row] for row in rows]
-        masked, failed = self._mask_rows(lines, b"\n".join(lines), None)
+        masked, failed = self._rows.many(lines, b"\n".join(lines), None, decision)
         changed = set(batch.changed)
         for place, line in masked.lines.items():
             batch.lines[rows[place]] = line
@@ -183,76 +225,85 @@ class Masker:
             batch.masked.update(masked.found[place])
         batch.changed = sorted(changed)
         bad = {rows[place]: reason for place, reason in failed.items()}
-        memo: dict[tuple[int, int], Attributes] = {}
-        for row, old in zip(rows, known or repeat(self._empty), strict=False):
+        bad |= dict.fromkeys(self._mask_their_attributes(batch, rows, known, masked, decision), FAILED)
+        self._note(batch, masked, rows)
+        if bad:
+            self._quarantine(batch, batch.lines, bad)
+
+    def _mask_their_attributes(
+        self, batch: Batch, rows: list[int], known: Sequence[Attributes], masked: Masked, decision: Decision
+    ) -> list[int]:
+        """Mask the attributes of rows, add to their marks, and return the rows where that failed."""
+        bad: list[int] = []
+        memo: dict[tuple[int, int], tuple[Attributes, Masked]] = {}
+        marked: dict[tuple[int, tuple[str, ...]], Attributes] = {}
+        for place, (row, old) in enumerate(zip(rows, known or repeat(self._empty), strict=False)):
             attributes = batch.attributes[row]
             key = id(attributes), id(old)
             try:
                 if key not in memo:
-                    new = {name: value for name, value in attributes.items() if old.get(name) != value}
-                    masked_new, found = mask_attributes(new, self._mask_one)
-                    batch.masked.update(found)
-                    kept = {name: value for name, value in attributes.items() if name not in new}
-                    memo[key] = {**kept, **masked_new} if found else attributes
-                batch.attributes[row] = memo[key]
+                    memo[key] = self._mask_attributes(attributes, old, decision)
+                    batch.masked.update(memo[key][1].found.get(0, ()))
+                    masked.kept.update(memo[key][1].kept)
             except Exception:
-                bad[row] = FAILED
-        if bad:
-            self._quarantine(batch, batch.lines, bad)
+                bad.append(row)
+                continue
+            attributes, own = memo[key]
+            batch.attributes[row] = attributes
+            found = (*masked.found.get(place, ()), *own.found.get(0, ()))
+            if found and not crowded(batch.envelopes[row]):
+                both = id(attributes), found
+                if both not in marked:
+                    marked[both] = self._marks.added(attributes, found)
+                batch.attributes[row] = marked[both]
+            if own.dropped:
+                masked.dropped.setdefault(place, own.dropped[0])
+        return bad
 
-    def mask_line(self, line: bytes) -> bytes:
-        """Mask one line, JSON or plain text.
+    def _mask_attributes(
+        self, attributes: Attributes, old: Attributes, decision: Decision
+    ) -> tuple[Attributes, Masked]:
+        new = {
+            name: value
+            for name, value in attributes.items()
+            if old.get(name) != value and not self._marks.ours(name, value)
+        }
+        masked_new, masked = mask_attributes(new, self._rows.one, decision)
+        if not masked.lines:
+            return attributes, masked
+        kept = {name: value for name, value in attributes.items() if name not in new}
+        return {**kept, **masked_new}, masked
+
+    def mask_line(self, line: bytes, resource: Resource = NOBODY) -> bytes:
+        """Mask one line, JSON or plain text, as one of this resource; what the policy drops is redacted.
 
         Raises:
             ProcessorError: It could not be scanned completely.
         """
-        return self._mask_one(line)[0]
+        return self._rows.one(line, self.decisions.of(resource)).lines.get(0, line)
 
-    def mask_text(self, text: str) -> str:
-        """Mask a text; errors as `mask_line`."""
-        return self.mask_line(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    def mask_text(self, text: str, resource: Resource = NOBODY) -> str:
+        """Mask a text; as `mask_line`."""
+        line = text.encode("utf-8", "surrogatepass")
+        return self.mask_line(line, resource).decode("utf-8", "surrogatepass")
 
-    def explain(self, line: bytes) -> list[tuple[str, str, int]]:
+    def explain(self, line: bytes, resource: Resource = NOBODY) -> list[tuple[str, str, int]]:
         """Return (detector, category, count) of what would be masked in a line, without its content."""
         categories = {rule.name: rule.category for rule in self.pack.rules}
-        found = self._mask_one(line)[1]
+        found = Counter(self._rows.one(line, self.decisions.of(resource)).found.get(0, ()))
         return [(name, categories.get(name, "generic"), count) for name, count in sorted(found.items())]
 
-    def _mask_one(self, line: bytes) -> tuple[bytes, Counter[str]]:
-        masked, failed = self._mask_rows([line], line, None)
-        if failed:
-            raise ProcessorError(f"{UNSCANNED}: {failed[0]}")
-        return masked.lines.get(0, line), Counter(masked.found.get(0, ()))
+    def pseudonyms(self, tenant: str, detector: str, value: str) -> list[tuple[str, str]]:
+        """Return (key id, token) of a value for every key, the active one first; empty without keys.
 
-    def _mask_rows(
-        self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None
-    ) -> tuple[Masked, dict[int, str]]:
-        """Mask lines; what cannot be masked comes back as row to reason."""
-        try:
-            return self._engine.run(lines, buffer, heads), {}
-        except Exception:
-            return self._one_by_one(lines, heads)
-
-    def _one_by_one(
-        self, lines: Sequence[bytes], heads: Sequence[Any] | None
-    ) -> tuple[Masked, dict[int, str]]:
-        masked = Masked()
-        failed: dict[int, str] = {}
-        for row, line in enumerate(lines):
-            try:
-                one = self._engine.run([line], line, heads[row : row + 1] if heads is not None else None)
-            except DepthError:
-                failed[row] = TOO_DEEP
-            except WorkError:
-                failed[row] = TOO_COSTLY
-            except TimedOutError:
-                failed[row] = TOO_SLOW
-            except Exception:
-                failed[row] = FAILED
-            else:
-                if one.lines:
-                    masked.lines[row], masked.found[row] = one.lines[0], one.found[0]
-        return masked, failed
+        Raises:
+            RejectedError: There is no such detector.
+        """
+        if detector not in self.decisions.detectors:
+            raise RejectedError("there is no detector of this name", reason="detector")
+        text = value.encode("utf-8", "surrogatepass")
+        tokens = self.decisions.pseudonyms.tokens(tenant, detector, text)
+        return [(key, token.decode()) for key, token in tokens]
 
     def _quarantine(self, batch: Batch, lines: Sequence[bytes], failed: Mapping[int, str]) -> None:
         for row, detail in sorted(failed.items()):
@@ -261,6 +312,7 @@ class Masker:
             batch.verdicts.append(
                 Verdict(batch.origin[row], "quarantined", UNSCANNED, detail, len(line), digest)
             )
+            batch.leaving.pop(batch.origin[row], None)
         batch.keep([row for row in range(len(batch.lines)) if row not in failed])
 
 

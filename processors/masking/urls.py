@@ -9,7 +9,9 @@ LONGEST = 2048
 _SLASHES = 8
 """Nor holds more of them."""
 
-_USER = re.compile(rb"((?:\[redacted:[a-z0-9_\-]{1,64}+\]|[^\s/\"':?#<>\\\[])*+):")
+_USER = re.compile(
+    rb"((?:\[(?:redacted:)?[a-z0-9_\-]{1,64}+(?::[A-Za-z0-9._:\-]{4,40}+)?\]|[^\s/\"':?#<>\\\[])*+):"
+)
 """A user may be an address, or was masked; a bracket else begins an IPv6 host."""
 _END = re.compile(rb"[\s<>\x00-\x1f]|[\"'](?![A-Za-z0-9@])|://")
 """A quote with a letter behind it belongs to the password; another URL does not."""

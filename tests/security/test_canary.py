@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -114,7 +115,8 @@ def ran(tmp_path_factory):
     with KeepingLoki() as loki:
         settings = {**both_sinks(loki), "plugins": canary_plugins.SECTION}
         headrig = Headrig(directory / "node", settings)
-        env = {**environment(directory / "node"), "PYTHONPATH": str(plugins)}
+        path = (str(plugins), os.environ.get("PYTHONPATH"))
+        env = {**environment(directory / "node"), "PYTHONPATH": os.pathsep.join(filter(None, path))}
         try:
             headrig.start(env=env)
             talk = Talk(headrig)

@@ -183,3 +183,23 @@ def test_the_workers_share_what_loki_takes_of_streams(workers, expected):
     """All workers of a tenant may meet the same label sets or different ones: together they stay below Loki's limit."""
     assert Settings(workers=workers).max_streams == expected
     assert Settings(workers=workers, labels={"max_streams": 7}).max_streams == 7
+
+
+def test_keys_of_pseudonyms_are_references_of_enough_bytes(monkeypatch):
+    """Which key is wrong is said; its content never is."""
+    monkeypatch.setenv("LONG", "k" * 32)
+    monkeypatch.setenv("SHORT", "tooshort")
+    settings = load(None, {}, {"pseudonyms.keys": [{"id": "k1", "key": "env:LONG"}]})
+    assert settings.pseudonyms.keys[0].key.get_secret_value() == "k" * 32
+    assert "kkkk" not in repr(settings)
+    for keys, place in (
+        ([{"id": "k1", "key": "env:SHORT"}], "keys.0.key"),
+        ([{"id": "K 1", "key": "env:LONG"}], "pseudonyms.keys.0.id"),
+        ([{"id": "k1", "key": "k" * 32}], "pseudonyms.keys.0.key"),
+        ([{"id": "k1", "key": "env:LONG"}] * 2, "comes twice"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            load(None, {}, {"pseudonyms.keys": keys})
+        assert place in str(refused.value)
+        assert "tooshort" not in str(refused.value)
+        assert "kkkk" not in str(refused.value)

@@ -250,7 +250,11 @@ def test_changed_rows_are_scanned_again(masker):
     out.lines[1] = b'{"a":' * 80 + b'"bob@example.org"' + b"}" * 80
     masker.mask_batch(out, [0, 1, 2])
     assert out.lines == [b'{"password":"' + FIELD.encode() + b'"}', b'{"a":3}']
-    assert out.attributes[1] == {"user": "[redacted:email]"}
+    assert out.attributes[1] == {
+        "user": "[redacted:email]",
+        "masked": "email:1",
+        "masking_policy": "built-in",
+    }
     assert shared == {"user": "bob@example.org"}
     assert [verdict.origin for verdict in out.verdicts] == [1]
 
@@ -264,6 +268,7 @@ def test_attributes_known_before_are_left_as_they_are(masker):
     out.attributes[2] = {**known, "owner": "payments-oncall@example.com!", "team": known["owner"]}
     masker.mask_batch(out, [0, 1, 2], [known] * 3)
     assert out.attributes[0] is same
+    known |= {"masked": "email:2", "masking_policy": "built-in"}
     assert out.attributes[1] == {**known, "contact": "[redacted:email]", "[redacted:email]": "1"}
     assert out.attributes[2] == {**known, "owner": "[redacted:email]!", "team": "[redacted:email]"}
     assert out.masked == {"email": 4}

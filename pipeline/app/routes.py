@@ -12,6 +12,7 @@ from headrig import HeadrigError, Resource
 from starlette.exceptions import HTTPException
 
 from pipeline.app.proving import Proving
+from pipeline.app.pseudonyms import PseudonymDesk
 from pipeline.flow.inbound import Submit
 from pipeline.receiver.auth import Credential, Credentials
 from pipeline.receiver.ingest import LOGS, LOKI_PUSH, LOKI_PUSH_V0, Hooks, IngestApp
@@ -93,6 +94,7 @@ def make_app(node: Node, worker: Worker, submit: Submit, reader: Reader) -> Head
     _add_operations(app, worker)
     _add_reading(app, reader, credentials)
     Proving(node, reader, credentials).add_to(app)
+    _add_admin(app, PseudonymDesk(node.blueprint.made["mask"], submit), credentials)
     app.add_exception_handler(HeadrigError, _problem)
     app.add_exception_handler(HTTPException, _no_route)
     return app
@@ -174,6 +176,14 @@ def _add_reading(app: FastAPI, reader: Reader, credentials: Credentials) -> None
     @app.get("/loki/api/v1/query", summary="Metric query at an instant")
     async def query(request: Request) -> Response:
         return await reader.answer("query", request, credential(request))
+
+
+def _add_admin(app: FastAPI, desk: PseudonymDesk, credentials: Credentials) -> None:
+    @app.post("/admin/pseudonym", summary="The pseudonym of a value; each use is an audit event")
+    async def pseudonym(request: Request) -> Response:
+        header = request.headers.get("authorization")
+        credential = credentials.authorize(None if header is None else header.encode("latin-1"), "admin")
+        return await desk.answer(request, credential)
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

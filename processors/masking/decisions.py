@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrig import ConfigError
 
-from processors.masking.actions import Decision
+from processors.masking.actions import Action, Decision
 from processors.masking.placeholders import NAME, NESTED, Placeholders
 from processors.masking.policy import Policy, load_policy
 from processors.masking.pseudonym import Pseudonyms
@@ -54,7 +54,7 @@ class Decisions:
         self._categories = {rule.name: rule.category for rule in pack.rules}
         self._placeholders = Placeholders(self.detectors, self.pseudonyms)
         self._memo: dict[tuple[str, str | None], Decision] = {}
-        _warn(self.policy.tenants, config.get("tenants"), host)
+        _warn(self.policy, config.get("tenants"), host)
 
     def renew(self, placeholders: Placeholders) -> None:
         """Go on with placeholders that know more detectors."""
@@ -89,10 +89,12 @@ class Decisions:
         return [self.policy.digest, self.pseudonyms.ids]
 
 
-def _warn(named: Collection[str], known: Collection[str] | None, host: Host) -> None:
-    """Say which tenants of the policy no token has: one of them may be misspelt."""
-    strangers = sorted(set(named) - set(known)) if known is not None else []
+def _warn(policy: Policy, known: Collection[str] | None, host: Host) -> None:
+    """Say what is allowed and may be a mistake: a tenant that no token has, and a default that hides nothing."""
+    strangers = sorted(set(policy.tenants) - set(known)) if known is not None else []
     if strangers:
         host.log.warning(
             "the masking policy names tenants that no token has", extra={"data": {"tenants": strangers[:20]}}
         )
+    if policy.default == Action.KEEP:
+        host.log.warning("the masking policy keeps every finding of which it says nothing else")

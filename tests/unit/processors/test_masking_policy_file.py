@@ -133,13 +133,14 @@ def test_pseudonyms_need_a_key_that_is_long_enough(tmp_path):
             Masker({"policy": str(path), "pseudonym_keys": keys}, host)
 
 
-def test_a_tenant_that_no_token_has_is_told(tmp_path, caplog):
-    """It may be misspelt; it may also come later, so it is no error."""
+def test_what_may_be_a_mistake_is_told(tmp_path, caplog):
+    """A tenant may be misspelt, and may come later; who keeps everything may only want to count."""
     path = tmp_path / "p.yaml"
-    path.write_text("{version: 1, tenants: {acme: {actions: {email: keep}}, shop: {}}}")
+    path.write_text("{version: 1, default: keep, tenants: {acme: {actions: {email: keep}}, shop: {}}}")
     host = SimpleNamespace(
         cache_dir=tmp_path, config_dir=CONFIG, key=b"k" * 32, log=logging.getLogger("t"), fields={}
     )
     Masker({"policy": str(path), "tenants": {"shop"}}, host)
-    [record] = caplog.records
-    assert record.data == {"tenants": ["acme"]}
+    tenants, default = caplog.records
+    assert tenants.data == {"tenants": ["acme"]}
+    assert "keeps every finding" in default.message

@@ -82,7 +82,6 @@ class Unit:
         refused: By tag, up to where a long candidate was walked and refused.
         paired: Its name/value pairs were looked at.
         decoded: The decoded forms of ``holes``.
-        walked: By rules, up to where containers below their keywords were walked.
         siblings: Places of values by the place of the name beside them, when that was asked for.
         work: Bytes that confirmations walked.
     """
@@ -102,7 +101,6 @@ class Unit:
     covered: tuple[int, int] = (-1, -1)
     paired: bool = False
     decoded: list[Unit] = field(default_factory=list)
-    walked: dict[tuple[int, ...], int] = field(default_factory=dict)
     siblings: dict[int, tuple[int, ...]] | None = None
     work: int = 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from processors.masking import decode
@@ -25,13 +26,11 @@ _LONGEST_BEFORE = 160
 """A value before a keyword may be so long."""
 _BEGINNING = 64
 """In the string of a key that holds a keyword, values begin within so many bytes."""
-_CONTAINER = 1024
-"""So many bytes of an array or object under such a key are looked at."""
-_LONGEST_NAME = 80
-"""A longer string is no name of a value."""
+_ITEMS_BELOW = 40
+"""So many strings, numbers and brackets of an array or object under such a key are looked at."""
 _NUMBER = re.compile(rb"-?([0-9]++)(?:\.0*+)?(?:[eE][-+]?0++)?(?![0-9.eE+\-])")
 """A JSON number that is whole as it is written."""
-_ITEMS = re.compile(STRING.pattern + rb"([ \t\r\n]*+:)?|[\[{]|[\]}]|-?[0-9][0-9.eE+\-]*+", re.DOTALL)
+_ITEM = re.compile(STRING.pattern + rb"([ \t\r\n]*+:)?|[\[{]|[\]}]|-?[0-9][0-9.eE+\-]*+", re.DOTALL)
 _VALUE_KEY = re.compile(rb'"(?i:value|val|v|content|data|default)"[ \t\r\n]*+:')
 VALUE_KEYS = frozenset((b"value", b"val", b"v", b"content", b"data", b"default"))
 NAME_KEYS = frozenset((b"name", b"key", b"field", b"header", b"param", b"parameter", b"k", b"n", b"label",
@@ -74,7 +73,8 @@ class Nearby:
             masked = self._in(unit)
             for event in events:
                 self._look(unit, masked, *event)
-        for (unit, place), windows in self._windows.items():
+        # The first rule of a pack wins, whatever keyword was read first.
+        for (unit, place), windows in sorted(self._windows.items(), key=lambda item: item[0][1]):
             self._search(unit, self._in(unit), place, windows)
         self.forget()
 
@@ -92,38 +92,40 @@ class Nearby:
         unit.walk(LOOK // 4)
         if masked.holds(end - 1):
             return
+        # What names a value ends with the keyword, or soon behind it.
+        ends = high - end <= NEAR and masked.between(low, high, end)[1] == high
         if unit.is_json:
-            if self._as_name(unit, low - 1, high + 1, high - low, keyword.rules):
+            if self._as_name(unit, low - 1, high + 1, keyword.rules, ends=ends):
                 return
         else:
             parent = unit.parent
             if (
                 parent is not None
                 and unit.marks is None
-                and self._as_name(parent, unit.start - 1, unit.end + 1, len(unit.text), keyword.rules)
+                and self._as_name(parent, unit.start - 1, unit.end + 1, keyword.rules, ends=ends)
             ):
                 return
             low, high = _line(unit.text, low, high, start, end)
-        low, high = masked.between(low, high, start, end)
+        low, high = masked.between(low, high, end)
         window = low, high, max(low, start - NEAR), min(high, end + NEAR)
         for place in keyword.rules:
             self._windows.setdefault((unit, place), []).append(window)
 
-    def _as_name(self, unit: Unit, opening: int, after: int, size: int, rules: tuple[int, ...]) -> bool:
+    def _as_name(self, unit: Unit, opening: int, after: int, rules: tuple[int, ...], *, ends: bool) -> bool:
         """Look at the value that a JSON string names; tell whether the string is a key.
 
         Args:
             unit: Where the string lies.
             opening, after: Its opening quote, and just behind its closing one.
-            size: Its length, decoded.
             rules: What a keyword in it stands for.
+            ends: The keyword stands near its end: it may name what follows.
         """
         text = unit.text
         behind = skip_space(text, after)
         if text[behind : behind + 1] == b":":
             self._value(unit, behind + 1, rules)
             return True
-        if size > _LONGEST_NAME:
+        if not ends:
             return False
         before = opening - 1
         while before > 0 and text[before] in b" \t\r\n":
@@ -131,7 +133,7 @@ class Nearby:
         if before < 0:
             return False
         if text[before] == 0x3A:
-            if _key_before(text, before) in NAME_KEYS:
+            if unit.holes or _key_before(text, before) in NAME_KEYS:
                 for begin in _siblings(unit).get(opening, ()):
                     self._value(unit, begin, rules)
         elif text[behind : behind + 1] == b",":
@@ -164,10 +166,10 @@ class Nearby:
         inner = unit.inner(start)
         if inner is not None:
             unit, low, high = inner, 0, len(inner.text)
-            if unit.text[:1] in (b"{", b"["):
+            if unit.text[:1] in (b"{", b"[") and (unit.is_json or decode.parses(unit.text)):
                 self._container(unit, 0, rules)
                 return
-        high = self._in(unit).between(low, high, low, low)[1]
+        high = self._in(unit).between(low, high, low)[1]
         window = low, high, low, min(high, low + _BEGINNING)
         for place in rules:
             self._windows.setdefault((unit, place), []).append(window)
@@ -187,25 +189,20 @@ class Nearby:
 
     def _container(self, unit: Unit, begin: int, rules: tuple[int, ...]) -> None:
         """Look at the strings and numbers in a small array or object."""
-        if begin < unit.walked.get(rules, 0):
-            return  # inside one that was walked
-        limit = min(len(unit.text), begin + _CONTAINER)
         depth = 0
-        end = limit
-        for found in _ITEMS.finditer(unit.text, begin, limit):
-            first = found[0][:1]
+        end = begin
+        for found in islice(_ITEM.finditer(unit.text, begin), _ITEMS_BELOW):
+            first, end = found[0][:1], found.end()
             if first in (b"{", b"["):
                 depth += 1
             elif first in (b"}", b"]"):
                 depth -= 1
                 if depth == 0:
-                    end = found.end()
                     break
             elif first != b'"':
                 self._number(unit, found.start(), rules)
             elif not found[1]:
                 self._string(unit, *found.span(), rules)
-        unit.walked[rules] = end
         unit.walk(LOOK + end - begin)
 
     def _search(self, unit: Unit, masked: _Masked, place: int, windows: list[Window]) -> None:
@@ -264,20 +261,20 @@ class _Masked:
         place = bisect_right(self._starts, position) - 1
         return place >= 0 and position < self._ends[place]
 
-    def between(self, low: int, high: int, start: int, end: int) -> tuple[int, int]:
-        """Narrow ``low..high`` around a keyword to what is not masked on either side of it.
+    def between(self, low: int, high: int, end: int) -> tuple[int, int]:
+        """Narrow ``low..high`` around a keyword that ends at ``end`` to what is not masked on either side of it.
 
         The value of a field still counts, since a rule tells more of it; but nothing behind it.
         """
         place = bisect_left(self._starts, end)
         if place < len(self._starts):
             high = min(high, self._starts[place])
-        if place and self._ends[place - 1] <= start:
+        if place:
             low = max(low, self._ends[place - 1])
         place = bisect_left(self._fields, (end, 0))
         if place < len(self._fields):
             high = min(high, self._fields[place][1])
-        if place and self._fields[place - 1][1] <= start:
+        if place and self._fields[place - 1][1] < end:
             low = max(low, self._fields[place - 1][0])
         return low, high
 
@@ -307,7 +304,7 @@ def _siblings(unit: Unit) -> dict[int, tuple[int, ...]]:
     """Return the places of an object's values by the place of its name, of all name/value pairs."""
     if unit.siblings is None:
         unit.siblings = {}
-        if _VALUE_KEY.search(unit.text):
+        if unit.holes or _VALUE_KEY.search(unit.text):
             unit.walk(len(unit.text))
             for _, places in decode.flat_objects(unit.text):
                 values = tuple(begin for key, begin in places if key.lower() in VALUE_KEYS)

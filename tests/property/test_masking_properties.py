@@ -78,7 +78,7 @@ documents = st.dictionaries(keys, values, max_size=5)
 texts = st.lists(
     words
     | planted
-    | near
+    | near.map(lambda text: f" {text} ")
     | secrets.map(lambda secret: f"https://{secret[1]}@host/ ")
     | secrets.map(lambda secret: f"https://u:{secret[1]}@host/")
     | st.sampled_from(

@@ -36,6 +36,8 @@ BOUNDARIES: dict[str, frozenset[int]] = {
     "any": frozenset(),
     "alnum": ALNUM,
     "word": ALNUM | frozenset(b"_"),
+    "encoded": ALNUM | frozenset(b"_-+/"),
+    "padded": ALNUM | frozenset(b"_-+/="),
     "digit": frozenset(b"0123456789"),
     "number": NUMBER,
 }

@@ -110,6 +110,26 @@ def opaque(text: bytes) -> bool:
     return entropy(text) >= 2.5
 
 
+def coded(text: bytes) -> bool:
+    """Accept what is opaque and has a digit: no words run together."""
+    return opaque(text) and bool(digits(text))
+
+
+def mixed(text: bytes) -> bool:
+    """Accept what has letters of both cases and a digit: no digest in hex, no word, no identifier of code."""
+    return text.lower() != text != text.upper() and coded(text)
+
+
+def keylike(text: bytes) -> bool:
+    """Accept what is neither a digest in hex nor words with dashes: mixed, or letters and digits beyond hex."""
+    return mixed(text) or (coded(text) and text.isalnum() and bool(text.lower().strip(b"0123456789abcdef")))
+
+
+def aws_pair(text: bytes) -> bool:
+    """Accept a key id with what reads like a secret key behind it: no digest."""
+    return mixed(text[-40:])
+
+
 def unbase64(text: bytes) -> bytes:
     """Decode base64 or base64url with or without padding; empty when it is neither."""
     body = text.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
@@ -131,6 +151,16 @@ def jose(text: bytes) -> bool:
 def basic(text: bytes) -> bool:
     """Accept base64 of ``user-id:password`` (RFC 7617 section 2)."""
     return b":" in unbase64(text)
+
+
+def userinfo(text: bytes) -> bool:
+    """Accept base64 of ``user:password`` in printable ASCII: so strict that words near a keyword are none."""
+    user, colon, password = unbase64(text).partition(b":")
+    return (
+        bool(user and colon and password)
+        and (user + password).isascii()
+        and (user + password).decode().isprintable()
+    )
 
 
 _PARTS_OF_FILES = {b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"ico", b"css", b"js", b"ts", b"mjs", b"json",
@@ -168,8 +198,13 @@ VALIDATORS: dict[str, Validator] = {
     "phone": phone,
     "opaque": opaque,
     "token": token,
+    "coded": coded,
+    "mixed": mixed,
+    "keylike": keylike,
+    "aws_pair": aws_pair,
     "jose": jose,
     "basic": basic,
+    "userinfo": userinfo,
     "email": email,
     "url_password": url_password,
 }

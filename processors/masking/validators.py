@@ -110,14 +110,20 @@ def opaque(text: bytes) -> bool:
     return entropy(text) >= 2.5
 
 
+_LOWER, _UPPER = b"abcdefghijklmnopqrstuvwxyz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
 def coded(text: bytes) -> bool:
     """Accept what is opaque and has a digit: no words run together."""
     return opaque(text) and bool(digits(text))
 
 
 def mixed(text: bytes) -> bool:
-    """Accept what has letters of both cases and a digit: no digest in hex, no word, no identifier of code."""
-    return text.lower() != text != text.upper() and coded(text)
+    """Accept letters of both cases with a digit, or in like shares: no hex digest, no word, no camel case."""
+    small, large = (len(text) - len(text.translate(None, letters)) for letters in (_LOWER, _UPPER))
+    if not (small and large and opaque(text)):
+        return False
+    return bool(digits(text)) or 3 * min(small, large) >= small + large
 
 
 def keylike(text: bytes) -> bool:

@@ -15,6 +15,7 @@ SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
         ("coded", "k3x9q7zm2b"),
         ("coded", SHA1),
         ("mixed", "aZ9kQ7xB2m"),
+        ("mixed", "aZtkQRxBvmPw"),
         ("keylike", "aZ9_kQ7-xB"),
         ("keylike", "k3x9q7zm2b"),
         ("keylike", "K3X9Q7ZM2B"),

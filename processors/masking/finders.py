@@ -13,7 +13,7 @@ from typing import Any
 
 import re2
 
-from processors.masking import urls, validators
+from processors.masking import credentials, urls, validators
 
 Found = tuple[int, int, int]
 """(start, stop, seen): the span to mask, or -1, -1; and up to where a candidate was walked and refused."""
@@ -177,6 +177,8 @@ def _email(text: bytes, low: int, high: int, end: int) -> Found:
     start, stop = at - len(name), found.end()
     if not name or not validators.email(text[start:stop]):
         return NOTHING
+    if text[max(low, start - 3) : start] == b"://" and credentials.url_token(name):
+        return NOTHING  # a token before a host is no address, and a finding of its own
     return NOTHING if urls.is_password(text, low, start) else (start, stop, stop)
 
 
@@ -212,4 +214,5 @@ FINDERS: dict[str, Finder] = {
     "email": _email,
     "jwt": _jwt,
     "url": _url,
+    **credentials.FINDERS,
 }

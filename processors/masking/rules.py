@@ -38,6 +38,7 @@ BOUNDARIES: dict[str, frozenset[int]] = {
     "word": ALNUM | frozenset(b"_"),
     "encoded": ALNUM | frozenset(b"_-+/"),
     "padded": ALNUM | frozenset(b"_-+/="),
+    "base64": ALNUM | frozenset(b"+/"),
     "digit": frozenset(b"0123456789"),
     "number": NUMBER,
 }

@@ -13,6 +13,8 @@ from math import log2
 
 import orjson
 
+from processors.masking import credentials
+
 Validator = Callable[[bytes], bool]
 
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
@@ -213,4 +215,5 @@ VALIDATORS: dict[str, Validator] = {
     "userinfo": userinfo,
     "email": email,
     "url_password": url_password,
+    **credentials.VALIDATORS,
 }

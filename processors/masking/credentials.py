@@ -48,6 +48,11 @@ def url_token(text: bytes) -> bool:
     return re.fullmatch(rb"[A-Za-z0-9_\-]{20,80}", text) is not None and link_token(text)
 
 
+def url_user(text: bytes) -> bool:
+    """Accept a `url_token` that is no key of 32 hex digits: those are a vendor's own shape."""
+    return url_token(text) and re.fullmatch(rb"[0-9a-f]{32}", text) is None
+
+
 def not_sha1(text: bytes) -> bool:
     """Refuse a key whose last part is 40 hex digits: another vendor's."""
     return re.fullmatch(rb"[0-9a-f]{40}", text.rpartition(b"_")[2]) is None
@@ -72,6 +77,22 @@ def aba_routing(text: bytes) -> bool:
     return sum((byte - 48) * (3, 7, 1)[place % 3] for place, byte in enumerate(text)) % 10 == 0
 
 
+_BANKING = frozenset(
+    # ISO 3166-1 alpha-2, and XK of Kosovo.
+    b"AD AE AF AG AI AL AM AO AR AT AU AW AZ BA BB BD BE BF BG BH BI BJ BM BN BO BR BS BT BW BY BZ CA CD CF CG CH CI CL CM "
+    b"CN CO CR CU CV CW CY CZ DE DJ DK DM DO DZ EC EE EG ER ES ET FI FJ FK FO FR GA GB GD GE GG GH GI GL GM GN GQ GR GT GW "
+    b"GY HK HN HR HT HU ID IE IL IM IN IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU "
+    b"LV LY MA MC MD ME MG MK ML MM MN MO MR MT MU MV MW MX MY MZ NA NC NE NG NI NL NO NP NZ OM PA PE PF PG PH PK PL PR PS "
+    b"PT PY QA RO RS RU RW SA SB SC SD SE SG SI SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TG TH TJ TL TM TN TO TR TT TV TW "
+    b"TZ UA UG US UY UZ VA VC VE VG VN VU WS XK YE ZA ZM ZW".split()
+)
+
+
+def bic(text: bytes) -> bool:
+    """Accept a BIC whose fifth and sixth letter are a country (ISO 9362), of those that banks are in."""
+    return text[4:6] in _BANKING
+
+
 _BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGIT58 = {byte: place for place, byte in enumerate(_BASE58)}
 
@@ -94,10 +115,12 @@ VALIDATORS: dict[str, Callable[[bytes], bool]] = {
     "mixed_case": mixed_case,
     "link_token": link_token,
     "url_token": url_token,
+    "url_user": url_user,
     "not_sha1": not_sha1,
     "twitter_bearer": twitter_bearer,
     "id_and_key": id_and_key,
     "aba_routing": aba_routing,
+    "bic": bic,
     "base58check": base58check,
 }
 

@@ -23,7 +23,7 @@ _HEAD = 512
 
 _PARTS = re.compile(rb"[A-Za-z0-9]++")
 _WORD = re.compile(rb"[a-z]++|[A-Z]++|[A-Z][a-z]++|[0-9]++|[a-z]++[0-9]{1,2}")
-_BOTH = re.compile(rb"[a-z](?=[A-Z0-9])|[A-Z](?=[a-z0-9])|[0-9](?=[A-Za-z])")
+_SYLLABLES = re.compile(rb"[A-Z]?[a-z]++|[A-Z]|[0-9]++")
 
 
 def minted(text: bytes) -> bool:
@@ -32,10 +32,10 @@ def minted(text: bytes) -> bool:
 
 
 def mixed_case(text: bytes) -> bool:
-    """Accept letters of both cases that change more often than in a name: no slug, no hex digest, no camel case."""
+    """Accept letters of both cases in short pieces: no slug, no digest in hex, no name in camel case."""
     if text == text.lower() or text == text.upper():
         return False
-    return 4 * len(_BOTH.findall(text)) >= len(text)
+    return 3 * len(_SYLLABLES.findall(text)) >= len(text)
 
 
 def link_token(text: bytes) -> bool:
@@ -185,15 +185,18 @@ def _is_jose(head: bytes) -> bool:
 
 
 _PACKET = re.compile(rb"[0-9a-f]{4}(?:location|identifier) ")
-_SECOND_FORMAT = re.compile(rb"\x02(?:\x01([\x01-\x7f])([a-zA-Z0-9.:/_\-]{1,127}+))?\x02", re.DOTALL)
+_SECOND_FORMAT = re.compile(rb"\x02\x01([\x01-\x7f])([a-zA-Z0-9.:/_\-]{1,127}+)\x02", re.DOTALL)
+_NO_LOCATION = re.compile(rb"\x02\x02([\x01-\x7f])", re.DOTALL)
 
 
 def _is_macaroon(head: bytes) -> bool:
     """Accept the first packet of a macaroon of format 1, or the first fields of one of format 2."""
     if _PACKET.match(head):
         return True
-    found = _SECOND_FORMAT.match(head)
-    return found is not None and (found[1] is None or found[1][0] == len(found[2]))
+    if found := _SECOND_FORMAT.match(head):
+        return found[1][0] == len(found[2])
+    found = _NO_LOCATION.match(head)
+    return found is not None and head[3 + found[1][0] :][:1] == b"\0"
 
 
 _LINES = re.compile(rb"Private-Lines:[ ]?[0-9]{1,4}[ \t\r\n]++")

@@ -63,6 +63,11 @@ def twitter_bearer(text: bytes) -> bool:
     return mixed_case(text.lstrip(b"A")) and len(text.lstrip(b"A")) >= 50
 
 
+def numbered_token(text: bytes) -> bool:
+    """Accept an account's number, a dash, and letters of both cases in short pieces."""
+    return mixed_case(text.rpartition(b"-")[2])
+
+
 def id_and_key(text: bytes) -> bool:
     """Accept base64 of an id, a colon and a key, both of 16 characters or more (Elasticsearch)."""
     left, _, right = _unbase64(text).partition(b":")
@@ -118,6 +123,7 @@ VALIDATORS: dict[str, Callable[[bytes], bool]] = {
     "url_user": url_user,
     "not_sha1": not_sha1,
     "twitter_bearer": twitter_bearer,
+    "numbered_token": numbered_token,
     "id_and_key": id_and_key,
     "aba_routing": aba_routing,
     "bic": bic,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from processors.masking import decode, members
 from processors.masking.actions import STRICTNESS, Action, Decision, value_of
@@ -14,6 +16,9 @@ from processors.masking.places import Places
 
 _GLUED = frozenset(bytes([byte]) for byte in ALNUM | frozenset(b"_+-"))
 """Beside a finding it may have kept its neighbour from being one: a placeholder's bracket does not."""
+
+_AROUND = frozenset(("auth-header", "db-url", "generic"))
+"""Categories whose shapes are told by what stands around a value."""
 
 
 @dataclass(slots=True)
@@ -150,9 +155,9 @@ def _splice(unit: Unit, decision: Decision, masked: Masked) -> tuple[bytes, list
     names: list[str] = []
     position = 0
     plain = decision.plain
-    edits = _merged(unit.edits)
+    edits = _merged(unit.edits, decision)
     if not plain and any(edit.action == Action.REMOVE for edit in edits):
-        edits = _with_removals(unit, edits, masked)
+        edits = _with_removals(unit, edits, masked, decision)
     for edit in edits:
         if edit.text is not None:
             replacement = edit.text
@@ -172,7 +177,7 @@ def _splice(unit: Unit, decision: Decision, masked: Masked) -> tuple[bytes, list
     return b"".join(pieces), names
 
 
-def _with_removals(unit: Unit, edits: list[Edit], masked: Masked) -> list[Edit]:
+def _with_removals(unit: Unit, edits: list[Edit], masked: Masked, decision: Decision) -> list[Edit]:
     """Widen what is removed to its member or pair; where there is none, the finding is redacted."""
     gone: list[tuple[members.Span, bool, str]] = []
     left: list[Edit] = []
@@ -197,7 +202,7 @@ def _with_removals(unit: Unit, edits: list[Edit], masked: Masked) -> list[Edit]:
         Edit(start, end, name, text=b"", names=(name,))
         for (start, end), (_, _, name) in zip(spans, gone, strict=True)
     ]
-    return _merged([*left, *removals])
+    return _merged([*left, *removals], decision)
 
 
 def _apart(gone: list[tuple[members.Span, bool, str]]) -> list[tuple[members.Span, bool, str]]:
@@ -209,11 +214,11 @@ def _apart(gone: list[tuple[members.Span, bool, str]]) -> list[tuple[members.Spa
     return kept
 
 
-def _merged(edits: list[Edit]) -> list[Edit]:
+def _merged(edits: list[Edit], decision: Decision) -> list[Edit]:
     if len(edits) == 1:
         return edits
     merged: list[Edit] = []
-    for edit in sorted(edits, key=_order):
+    for edit in sorted(edits, key=partial(_order, decision.categories)):
         last = merged[-1] if merged else None
         if last is None or edit.start >= last.end:
             merged.append(edit)
@@ -229,6 +234,11 @@ def _stricter(one: Edit, other: Edit) -> str:
     return max(one.action, other.action, key=STRICTNESS.__getitem__)
 
 
-def _order(edit: Edit) -> tuple[int, int, bool, bool]:
-    """Outer before inner; of equal spans whole before spliced, and a shape before a mere field name."""
-    return edit.start, -edit.end, edit.text is not None, edit.field
+def _order(categories: Mapping[str, str], edit: Edit) -> tuple[int, int, bool, bool, bool]:
+    """Outer before inner.
+
+    Of equal spans whole before spliced, a shape before a mere field name, and a vendor's before that of the
+    header, URL or command in which it stands.
+    """
+    around = categories.get(edit.name) in _AROUND
+    return edit.start, -edit.end, edit.text is not None, edit.field, around

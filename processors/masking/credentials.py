@@ -237,14 +237,16 @@ def _member(text: bytes, end: int, names: frozenset[bytes]) -> int:
 
 _JWK = frozenset((b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"))
 _KTY = re.compile(rb'"kty"\s*+:\s*+"(EC|RSA|OKP|oct)"')
+_TYPE = b'"kty"'
 
 
 def _jwk(text: bytes, low: int, high: int, end: int) -> Found:
     """Mask a private parameter of a JSON Web Key: ``kty`` stands near (RFC 7518 section 6)."""
     start = _member(text, end, _JWK)
-    if start < 0:
+    if start < low:
         return _NOTHING
-    kty = _KTY.search(text, max(0, start - _NEAR), min(len(text), start + _NEAR))
+    at = text.rfind(_TYPE, max(0, start - _NEAR), start)
+    kty = _KTY.match(text, at if at >= 0 else max(0, text.find(_TYPE, start, start + _NEAR)))
     symmetric = text[max(0, start - _KEY_SPACE) : start].rstrip(b'": \t\r\n')[-2:] == b'"k'
     if kty is None or symmetric != (kty[1] == b"oct"):
         return _NOTHING
@@ -258,7 +260,7 @@ _AUTH = frozenset((b"auth", b"_auth"))
 def _docker_auth(text: bytes, low: int, high: int, end: int) -> Found:
     """Mask ``"auth": base64(user:password)`` of a container registry's configuration."""
     start = _member(text, end, _AUTH)
-    run = _RUN64.match(text, start, high) if start >= 0 else None
+    run = _RUN64.match(text, start, high) if start >= low else None
     if run is None or b":" not in _unbase64(text[start : min(run.end(), start + _HEAD)]):
         return _NOTHING
     return start, run.end(), run.end()

@@ -77,7 +77,7 @@ def _spare_placeholders(unit: Unit, decision: Decision) -> None:
     if not spans:
         return
     place, edits = 0, []
-    for edit in sorted(unit.edits, key=_order):
+    for edit in sorted(unit.edits, key=partial(_order, decision.categories)):
         while place < len(spans) and spans[place][1] <= edit.start:
             place += 1
         start, end = spans[place] if place < len(spans) else (len(unit.text), len(unit.text))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 MAX_LEAF_BYTES = 65_535
 """Bound of an entry: its length is two bytes in a C2SP entry bundle."""
 
@@ -29,8 +31,7 @@ class Entry(NamedTuple):
     leaf: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LogReceipt:
+class LogReceipt(msgspec.Struct, frozen=True, gc=False):
     """Where an entry lies.
 
     Attributes:

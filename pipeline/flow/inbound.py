@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from headrig import Resource, Verdict
 
 
-@dataclass(slots=True)
-class Receipt:
-    """Proof of hand-over of one audit event.
+class Receipt(msgspec.Struct, omit_defaults=True, gc=False):
+    """Proof of hand-over of one audit event; as JSON it is what ``/v1/logs`` answers.
 
     Attributes:
         index: Its place in the audit log, for ever.
@@ -25,7 +26,7 @@ class Receipt:
 
     index: int
     leaf: str
-    position: int
+    position: int = msgspec.field(name="record")
     tree_size: int
     duplicate: bool = False
     conflict: bool = False

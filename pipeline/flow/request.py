@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from headrig import Verdict
 
@@ -92,9 +93,5 @@ class Request:
         return Outcome(self.stored, sorted(self.verdicts, key=_by_origin), self.receipts)
 
 
-def _by_position(receipt: Receipt) -> int:
-    return receipt.position
-
-
-def _by_origin(verdict: Verdict) -> Any:
-    return verdict.origin
+_by_position = attrgetter("position")
+_by_origin = attrgetter("origin")

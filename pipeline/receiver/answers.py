@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 from headrig import Verdict
 
-from pipeline.flow.inbound import Inbound, Outcome, Receipt
+from pipeline.flow.inbound import Inbound, Outcome
 from pipeline.receiver.problem import CONTENT_TYPE, Problem, RawHeaders
 
 Answer = tuple[int, RawHeaders, bytes]
@@ -23,6 +24,7 @@ Answer = tuple[int, RawHeaders, bytes]
 _JSON = (b"content-type", b"application/json")
 _REJECTED = "rejected"
 _KINDS = (_REJECTED, "quarantined", "dropped")
+_encode = msgspec.json.Encoder().encode
 
 
 def logs_answer(inbound: Inbound, outcome: Outcome) -> Answer:
@@ -34,15 +36,13 @@ def logs_answer(inbound: Inbound, outcome: Outcome) -> Answer:
     if not listed["dropped"]:
         del listed["dropped"]
     rejected = listed[_REJECTED]
-    body = inbound.body  # not the lines: the flow lets go of them
-    single = body is not None and bool(body) + body.count(b"\n") + len(inbound.rejected) == 1
-    if single and rejected and not outcome.accepted:
+    if rejected and not outcome.accepted and _is_single(inbound):
         detail = f"the record was rejected: {rejected[0]['detail'] or rejected[0]['reason']}"
         return refusal(Problem(422, detail, rejected[0]["reason"], extensions={_REJECTED: rejected}))
     document: dict[str, Any] = {
         "accepted": outcome.accepted,
         **listed,
-        "receipts": [_receipt(receipt) for receipt in outcome.receipts],
+        "receipts": orjson.Fragment(_encode(outcome.receipts)),
     }
     if outcome.duplicate:
         document["duplicate"] = True
@@ -72,6 +72,12 @@ def refusal(problem: Problem) -> Answer:
     return problem.status, [(b"content-type", CONTENT_TYPE), length, *problem.headers], body
 
 
+def _is_single(inbound: Inbound) -> bool:
+    """Tell whether a body was one record. Of the body, not of the lines: the flow lets go of them."""
+    body = inbound.body
+    return body is not None and bool(body) + body.count(b"\n") + len(inbound.rejected) == 1
+
+
 def _ok(body: bytes) -> Answer:
     return 200, [_JSON, (b"content-length", b"%d" % len(body))], body
 
@@ -87,17 +93,3 @@ def _verdicts(inbound: Inbound, outcome: Outcome) -> list[Verdict]:
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {"index": verdict.origin, "reason": verdict.reason, "detail": verdict.detail}
-
-
-def _receipt(receipt: Receipt) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "index": receipt.index,
-        "leaf": receipt.leaf,
-        "record": receipt.position,
-        "tree_size": receipt.tree_size,
-    }
-    if receipt.duplicate:
-        document["duplicate"] = True
-    if receipt.conflict:
-        document["conflict"] = True
-    return document

@@ -14,7 +14,7 @@ from headrig import ConflictError, IntegrityError, OverloadedError, Resource, Re
 
 from pipeline.flow.inbound import Inbound, Outcome, Receipt
 from pipeline.receiver.auth import Credential, Credentials
-from pipeline.receiver.ingest import Hooks, IngestApp
+from pipeline.receiver.ingest import Hooks, IngestApp, has_few_lines
 from pipeline.receiver.limits import Limits
 
 ANYBODY = Credentials({})
@@ -188,6 +188,14 @@ async def test_verdicts_and_receipts_are_listed():
     }
 
 
+def test_what_is_decoded_at_once_is_little_work():
+    """An array, or very many lines, could hold up everybody else; a byte order mark does not hide one."""
+    assert has_few_lines(b"\n".join([RECORD] * 4000))
+    assert not has_few_lines(b"{}\n" * 5000)
+    assert not has_few_lines(b"[1]")
+    assert not has_few_lines(b"\xef\xbb\xbf\n [1]")
+
+
 @pytest.mark.parametrize(
     ("encoding", "encode"),
     [
@@ -207,7 +215,7 @@ async def test_verdicts_and_receipts_are_listed():
         (" GZIP ", gzip.compress),
     ],
 )
-@pytest.mark.parametrize("records", [1, 20_000])
+@pytest.mark.parametrize("records", [1, 4_000, 20_000])
 async def test_content_codings(encoding, encode, records):
     """Each coding gives the same lines, in the event loop and in a thread."""
     flow = Flow()

@@ -23,6 +23,8 @@ from uvicorn.server import ServerState
 from pipeline.receiver.answers import refusal
 from pipeline.receiver.problem import SLOW, Problem, method_not_allowed
 
+_PIECE_BYTES = 256 << 10
+"""What a connection holds of a body before it is taken into the budget of memory."""
 _OVERHEAD = 4  # ": " and a line end
 
 
@@ -130,6 +132,16 @@ class Protocol(HttpToolsProtocol):
         elif self.parser.get_method() == b"CONNECT":
             raise _RefusedError(method_not_allowed(b"GET, HEAD, POST"))
 
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece; wake whoever reads when there is much: a wake costs more than what came with it."""
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > _PIECE_BYTES:
+            self.flow.pause_reading()
+            cycle.message_event.set()
+
     def on_message_complete(self) -> None:
         """The request is there whole."""
         if "method" in self.scope:
@@ -170,9 +182,9 @@ class Protocol(HttpToolsProtocol):
 
     def _guard(self, cycle: RequestResponseCycle) -> None:
         """Let whoever reads a body begin to count the time; an answer before its end closes the connection."""
-        cycle.message_event.set()
         if cycle.transport is self._door:
             return
+        cycle.message_event.set()
         cycle.transport = self._door
         send = cycle.send
 

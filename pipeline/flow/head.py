@@ -17,8 +17,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 _WINDOW = 4096
+_PIECE = 128 << 10
+_CELL = 64
 _LONGEST_INTEGER = 4300
 
 NOT_JSON = "not_json"
@@ -114,7 +117,7 @@ class HeadDecoder:
         """Tell, from above, whether a line could pass the depth; counts lines only when the batch could."""
         if not lines:
             return False
-        if most_brackets(buffer) <= self._max_depth and max(map(len, lines)) <= _WINDOW:
+        if most_brackets(buffer, max(map(len, lines))) <= self._max_depth:
             return False
         curly = max(map(bytes.count, lines, repeat(b"{")))
         square = max(map(bytes.count, lines, repeat(b"[")))
@@ -159,17 +162,32 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, dict | list) else value
 
 
-def most_brackets(buffer: bytes) -> int:
-    """Return at least as many as any stretch of a window's length has of ``{`` and ``[``."""
+def most_brackets(buffer: bytes, span: int) -> int:
+    """Return at least as many as any ``span`` bytes of a buffer have of ``{`` and ``[``, and hardly more."""
     if len(buffer) <= _WINDOW:
         return buffer.count(b"{") + buffer.count(b"[")
-    whole = len(buffer) // _WINDOW * _WINDOW
-    # The two differ in one bit.
-    openers = (np.frombuffer(buffer, np.uint8) & 0xDF) == ord("[")
-    counts = openers[:whole].reshape(-1, _WINDOW).sum(axis=1, dtype=np.int32)
-    counts = np.append(counts, np.count_nonzero(openers[whole:]))
-    # A stretch lies in two neighbouring windows.
-    return int((counts[1:] + counts[:-1]).max())
+    counts = np.concatenate([_brackets(buffer, at) for at in range(0, len(buffer), _PIECE)]).astype(np.uint32)
+    width = span // _CELL + 2  # so many cells hold any stretch of that length
+    return int(_sums(counts, width).max() if width < len(counts) else counts.sum())
+
+
+def _brackets(buffer: bytes, start: int) -> NDArray[np.uint8]:
+    """Count ``{`` and ``[`` in each cell of a piece; a piece is so small that all of this stays in the caches."""
+    piece = np.frombuffer(buffer, np.uint8, min(_PIECE, len(buffer) - start), start)
+    openers = np.packbits((piece & 0xDF) == ord("["))  # the two differ in one bit
+    if rest := -len(openers) % 8:
+        openers = np.append(openers, np.zeros(rest, np.uint8))
+    return np.bitwise_count(openers.view(np.uint64))
+
+
+def _sums(counts: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
+    """Return the sum of each ``width`` neighbours, in about as many steps as the width has bits."""
+    sums, size = counts, 1
+    for bit in f"{width:b}"[1:]:
+        sums, size = sums[size:] + sums[:-size], 2 * size
+        if bit == "1":
+            sums, size = sums[:-1] + counts[size:], size + 1
+    return sums
 
 
 # Possessive, and a string that does not end is one token too: linear on any input.

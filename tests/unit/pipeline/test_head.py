@@ -144,7 +144,15 @@ def test_brackets_are_never_counted_too_low(pieces, length):
         ),
         default=0,
     )
-    assert most_brackets(buffer) >= most
+    assert most_brackets(buffer, length) >= most
+
+
+@pytest.mark.parametrize("before", [0, 40, 64, 100])
+def test_brackets_across_pieces_are_counted_together(before):
+    """A large buffer is counted in pieces of 128 KiB, and what lies at an edge is no less."""
+    buffer = b"x" * (128 * 1024 - before) + b"[" * 100 + b"x" * 5000
+    assert most_brackets(buffer, 100) == 100
+    assert most_brackets(buffer, 1 << 20) == 100
 
 
 def test_plain_text_has_no_head_where_it_is_welcome():

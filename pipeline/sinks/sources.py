@@ -15,6 +15,7 @@ import orjson
 from isal import igzip
 
 from pipeline import buffer
+from pipeline.labels import mark_of
 from pipeline.sinks.delivery import Source, StoredFrame
 
 _METADATA_BYTES = 1024
@@ -125,7 +126,7 @@ class LeafLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeafFrame:
-    """Leaves as a frame; attributes as in `pipeline.sinks.delivery.StoredFrame`."""
+    """Leaves as a frame; attributes as in `pipeline.sinks.delivery.StoredFrame` and `pipeline.buffer.Frame`."""
 
     tenant: str
     records: int
@@ -135,6 +136,7 @@ class LeafFrame:
     payload: bytes
     position: int
     end: int
+    streams: int
 
 
 class LeafFeed:
@@ -217,7 +219,9 @@ def leaf_frame(tenant: str, labels: Mapping[str, str], leaves: Sequence[Leaf]) -
     times = [leaf.ts_ns for leaf in leaves]
     payload = igzip.compress(text, 1, mtime=0)
     start, end = leaves[0].index, leaves[-1].index + 1
-    return LeafFrame(tenant, len(values), len(text), min(times), max(times), payload, start, end)
+    return LeafFrame(
+        tenant, len(values), len(text), min(times), max(times), payload, start, end, mark_of(labels)
+    )
 
 
 def leaf_frames(tenant: str, origin: str, leaves: Iterable[Leaf]) -> Iterator[LeafFrame]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _COUNTS_GROWTH = 512
 """Other requests of the tenant count meanwhile: some digits, some reasons more."""
 
+_TURN_BYTES = 1 << 19
+"""Half a millisecond of compression."""
+
 
 class LoggedEntry(Protocol):
     """What the audit log says of an entry it holds."""
@@ -212,12 +215,16 @@ class Committer:
 
 
 async def _compress(fragments: Sequence[Fragments]) -> list[Payload]:
-    """Make the payloads of frames, with a turn of the loop between two."""
+    """Make the payloads of frames, with a turn of the loop after so many bytes."""
     payloads: list[Payload] = []
+    left = _TURN_BYTES
     for group in group_fragments(fragments):
-        if payloads:
+        if left < 0:
             await asyncio.sleep(0)
-        payloads.append((igzip.compress(b",".join([f.data for f in group]), 1), group))
+            left = _TURN_BYTES
+        data = b",".join([fragment.data for fragment in group])
+        left -= len(data)
+        payloads.append((igzip.compress(data, 1), group))
     return payloads
 
 

@@ -201,7 +201,7 @@ class Flow:
         is warm in the caches. Without one the id depends on whether all records bring their time.
         """
         inbound = request.inbound
-        size = sum(map(len, inbound.lines))
+        size = sum(map(len, inbound.lines)) if inbound.body is None else len(inbound.body)
         self._committer.check_room(size)
         most = max(SLICE, WIDE_BYTES * len(inbound.lines) // max(size, 1))
         keyed = inbound.key is not None
@@ -260,7 +260,7 @@ class Flow:
                 self._builder.hold(part, verdict, columns.lines[row], request, owner, time_ns)
         return part
 
-    def _run(self, columns: Columns, raw: RawBatch, rows: list[int]) -> Part:
+    def _run(self, columns: Columns, raw: RawBatch, rows: Sequence[int]) -> Part:
         unusable = (
             frozenset(n for n, row in enumerate(rows) if row in columns.unusable)
             if columns.unusable

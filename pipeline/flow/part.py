@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -92,7 +92,7 @@ class PartBuilder:
         self._leaves = leaves
         self._mac = hmac_sha256(key)
 
-    def build(self, batch: Batch, raw: RawBatch, rows: list[int], columns: Columns) -> Part:
+    def build(self, batch: Batch, raw: RawBatch, rows: Sequence[int], columns: Columns) -> Part:
         """Hand out verdicts to their requests and encode the rest.
 
         Args:
@@ -117,7 +117,9 @@ class PartBuilder:
                 requests[owner[rows[origin]]].stored += 1
         return part
 
-    def _add_events(self, part: Part, batch: Batch, raw: RawBatch, rows: list[int], columns: Columns) -> None:
+    def _add_events(
+        self, part: Part, batch: Batch, raw: RawBatch, rows: Sequence[int], columns: Columns
+    ) -> None:
         tenant, origins, times, lines = batch.resource.tenant, batch.origin, batch.time_ns, batch.lines
         encode, mac, received = self._leaves.event, self._mac, raw.lines
         for event in batch.events:
@@ -134,7 +136,7 @@ class PartBuilder:
             part.owners.append(owner)
 
     def _add_verdict(
-        self, part: Part, verdict: Verdict, raw: RawBatch, rows: list[int], columns: Columns
+        self, part: Part, verdict: Verdict, raw: RawBatch, rows: Sequence[int], columns: Columns
     ) -> None:
         origin = verdict.origin
         owner = columns.owner[rows[origin]]

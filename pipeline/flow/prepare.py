@@ -38,7 +38,7 @@ class Columns:
     heads: list[Any]
     times: list[int]
     owner: list[int]
-    row_of: list[int]
+    row_of: Sequence[int]
     unusable: set[int]
     bad: dict[int, str]
     envelopes: list[bytes]
@@ -83,7 +83,7 @@ class Preparer:
             lines = first.lines if whole else first.lines[start:stop]
             buffer = first.body if whole and first.body is not None else b"\n".join(lines)
             owner = [0] * len(lines)
-            row_of = list(range(start, start + len(lines)))
+            row_of: Sequence[int] = range(start, start + len(lines))
         else:
             lines = [line for request in requests for line in request.inbound.lines]
             buffer = b"\n".join(lines)
@@ -173,7 +173,7 @@ def identify(columns: Columns) -> None:
         request.identify(own_time=number not in timeless)
 
 
-def raw_batch(columns: Columns, resource: Resource, without: set[int]) -> tuple[RawBatch, list[int]]:
+def raw_batch(columns: Columns, resource: Resource, without: set[int]) -> tuple[RawBatch, Sequence[int]]:
     """Make the raw batch of the rows that go on.
 
     Args:
@@ -185,7 +185,6 @@ def raw_batch(columns: Columns, resource: Resource, without: set[int]) -> tuple[
         The batch, and the row of ``columns`` for each of its rows.
     """
     if not columns.bad and not without:
-        rows = list(range(len(columns.lines)))
         raw = RawBatch(
             resource,
             columns.lines,
@@ -195,7 +194,7 @@ def raw_batch(columns: Columns, resource: Resource, without: set[int]) -> tuple[
             columns.envelopes,
             columns.envelope_of,
         )
-        return raw, rows
+        return raw, range(len(columns.lines))
     rows = [row for row, owner in enumerate(columns.owner) if row not in columns.bad and owner not in without]
     lines = [columns.lines[row] for row in rows]
     envelope_of = columns.envelope_of

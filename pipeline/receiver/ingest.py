@@ -12,11 +12,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import google_crc32c
-import numpy as np
 from headrig import DecodeError, HeadrigError, Resource, TooLargeError
 
 from pipeline.flow.inbound import Inbound, Outcome, Submit
@@ -95,6 +94,8 @@ class IngestApp:
         self._credentials = credentials
         self._limits = limits or Limits()
         self._hooks = hooks or Hooks()
+        self._few_lines = replace(self._limits, records=min(_INLINE_LINES, self._limits.records))
+        self._most_inline = min(_INLINE_NDJSON_BYTES, self._limits.inflated_bytes)
         self._budget = MemoryBudget(self._limits.inflight_bytes)
         rates = (self._limits.records_per_second, self._limits.bytes_per_second)
         self._rate = None if rates == (None, None) else RateLimit(*rates, clock)
@@ -170,9 +171,12 @@ class IngestApp:
             else:
                 return decode(data, content_type, resource, digest_of(data, keyed=keyed), limits)
 
-        most = min(_INLINE_NDJSON_BYTES, limits.inflated_bytes)
-        if route == LOGS and encoding in _IDENTITY and len(body) <= most and has_few_lines(body):
-            return decode(body, content_type, resource, digest_of(body, keyed=keyed), limits)
+        if route == LOGS and encoding in _IDENTITY and not is_array(body) and len(body) <= self._most_inline:
+            try:
+                return decode(body, content_type, resource, digest_of(body, keyed=keyed), self._few_lines)
+            except TooLargeError:
+                if limits.records <= _INLINE_LINES:
+                    raise
 
         def work() -> Inbound:
             data = inflate(body, encoding, limits.inflated_bytes)
@@ -216,11 +220,9 @@ def digest_of(data: bytes, *, keyed: bool) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def has_few_lines(body: bytes) -> bool:
-    """Tell whether a body is NDJSON that is cut into lines at about the cost of handing it to a thread."""
-    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
-        return False
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("\n"))) <= _INLINE_LINES
+def is_array(body: bytes) -> bool:
+    """Tell whether a body may be an array, which is parsed as a whole."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
 
 
 def _single(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -141,7 +141,7 @@ class Streams:
         earliest, latest = min(times), max(times)
         # Times that differ over the whole batch need no look at lines.
         distinct = len(set(times)) == len(times)
-        stamps: Iterable[Any] = orjson.dumps(times)[1:-1].decode().split(",") if distinct else times
+        stamps: Sequence[Any] = orjson.dumps(times)[1:-1].decode().split(",") if distinct else times
         pieces = []
         for stream, rows in self._group(batch, stamps):
             values: list[_Row] = rows
@@ -153,35 +153,44 @@ class Streams:
                 pieces.append(Fragment(data, records, earliest, latest, stream.marks))
         return Fragments(pieces, len(times), earliest, latest)
 
-    def _group(self, batch: Batch, stamps: Iterable[Any]) -> list[tuple[_Stream, list[_Row]]]:
+    def _group(self, batch: Batch, stamps: Sequence[Any]) -> list[tuple[_Stream, list[_Row]]]:
         """Sort rows into streams; one pass, with as little as can be in it.
 
         The first body field of each label decides nearly always, so rows are sorted by these alone; only those
         that lack one, or have something odd in it, are looked at again with all fields.
         """
-        rows: list[_Row] = list(zip(stamps, map(bytes.decode, batch.lines), batch.attributes, strict=True))
         first, places = self._first_fields(batch.resource)
-        keys = _keys(batch, first, ("",) * len(places))
+        none = ("",) * len(places)
         groups: dict[Any, list[_Row]] = defaultdict(list)
-        open_keys: set[Any] | None = set()
-        try:
-            for key, row in zip(keys, rows, strict=True):
-                groups[key].append(row)
-            open_keys = {key for key in groups if not all(type(v) is str and v for v in _fields(key))}
-        except TypeError:  # a field holds an object or array
-            groups.clear()
-            open_keys = None
         named: dict[Any, list[_Row]] = defaultdict(list)
+        try:
+            for key, row in zip(_keys(batch, first, none), _rows(batch, stamps), strict=True):
+                groups[key].append(row)
+        except TypeError:  # a field holds an object or array
+            for row, head, envelope in zip(_rows(batch, stamps), batch.heads, batch.envelopes, strict=True):
+                named[_with(self._texts(head), envelope)].append(row)
+            return self._streams(batch.resource, named)
+        open_rows: dict[Any, Iterator[_Row]] = {}
         for key, members in groups.items():
-            if open_keys is None or key not in open_keys:
+            if all(type(value) is str and value for value in _fields(key)):
                 named[self._wide(key, places)] += members
-        if open_keys is None or open_keys:
-            for key, row, head, envelope in zip(keys, rows, batch.heads, batch.envelopes, strict=True):
-                if open_keys is None or key in open_keys:
-                    named[_with(self._texts(head), envelope)].append(row)
+            else:
+                open_rows[key] = iter(members)
+        if open_rows:
+            for key, head, envelope in zip(
+                _keys(batch, first, none), batch.heads, batch.envelopes, strict=True
+            ):
+                if key in open_rows:
+                    named[_with(self._texts(head), envelope)].append(next(open_rows[key]))
+        return self._streams(batch.resource, named)
+
+    def _streams(
+        self, resource: Resource, named: Mapping[Any, list[_Row]]
+    ) -> list[tuple[_Stream, list[_Row]]]:
+        """Find the stream of each key; several keys may have the same."""
         streams: dict[int, tuple[_Stream, list[_Row]]] = {}
         for key, members in named.items():
-            stream = self._stream(batch.resource, key)
+            stream = self._stream(resource, key)
             known = streams.setdefault(id(stream), (stream, members))
             if known[1] is not members:
                 known[1].extend(members)
@@ -284,16 +293,19 @@ def _getter(attributes: list[str]) -> Callable[[Any], Any]:
     return lambda head: tuple(getattr(head, attribute) for attribute in attributes)
 
 
-def _keys(batch: Batch, read: Callable[[Any], Any], none: _Fields) -> list[Any]:
+def _rows(batch: Batch, stamps: Sequence[Any]) -> Iterable[_Row]:
+    return zip(stamps, map(bytes.decode, batch.lines), batch.attributes, strict=True)
+
+
+def _keys(batch: Batch, read: Callable[[Any], Any], none: _Fields) -> Iterable[Any]:
     """Return for each row what its stream depends on: fields, and the envelope if there is one."""
     heads = batch.heads
-    if None in heads:
+    fields: Iterable[Any] = map(read, heads)
+    if not all(heads):
         fields = [none if head is None else read(head) for head in heads]
-    else:
-        fields = list(map(read, heads))
     if batch.envelopes.count(None) == len(heads):
         return fields
-    return list(map(_with, fields, batch.envelopes))
+    return map(_with, fields, batch.envelopes)
 
 
 def _with(fields: Any, envelope: Envelope | None) -> Any:

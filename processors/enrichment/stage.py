@@ -8,8 +8,8 @@ that are alike. Only a record with a trace id gets an object of its own.
 
 from __future__ import annotations
 
-from itertools import repeat
-from operator import attrgetter
+from itertools import compress, repeat
+from operator import attrgetter, ne
 from typing import TYPE_CHECKING, Any
 
 from headrig import Attributes, ConfigError, Host
@@ -81,7 +81,7 @@ class Enricher:
     def run(self, batch: Batch) -> None:
         """Replace the attributes of every row; attributes of an earlier stage are kept."""
         heads: list[Any] = batch.heads
-        if None in heads:
+        if not all(heads):
             heads = [_NO_HEAD if head is None else head for head in heads]
         found = self._look_up(batch, heads)
         if self._traced is not None:
@@ -98,18 +98,17 @@ class Enricher:
         """
         resource = batch.resource
         known = self._known.setdefault((resource.service, resource.environment), {})
-        pairs = list(map(self._pair, heads))
-        try:
-            found: list[Any] = list(map(known.get, pairs))
+        try:  # one pass, in which nothing but what is found is kept
+            found: list[Any] = list(map(known.get, map(self._pair, heads)))
         except TypeError:  # a field that is an array or object
-            found = [None] * len(pairs)
-        open_rows = [row for row, attributes in enumerate(found) if attributes is None]
-        if open_rows:
+            found = [None] * len(heads)
+        if not all(found):
+            open_rows = [row for row, attributes in enumerate(found) if attributes is None]
             envelopes = [batch.envelopes[row] for row in open_rows]
             new = self._shared(resource, [heads[row] for row in open_rows], envelopes)
             for row, attributes in zip(open_rows, new, strict=True):
                 found[row] = attributes
-                self._remember(known, pairs[row], attributes)
+                self._remember(known, self._pair(heads[row]), attributes)
         return found
 
     def _remember(self, known: dict[Any, Attributes], pair: tuple[Any, Any], attributes: Attributes) -> None:
@@ -197,10 +196,10 @@ class Enricher:
         """Give rows with a valid trace context an object of their own; ``traceparent`` wins."""
         if self._traced is None:
             return
-        columns = list(map(self._traced, heads))
-        if columns.count(self._untraced) == len(columns):
+        traced = map(ne, map(self._traced, heads), repeat(self._untraced))
+        rows = list(compress(range(len(heads)), traced))
+        if not rows:
             return
-        rows = [row for row, fields in enumerate(columns) if fields != self._untraced]
         some = [heads[row] for row in rows]
         traces = _identifiers(some, self._traces, 32)
         if traces is not None:

@@ -11,7 +11,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import islice
+from operator import attrgetter, lt
 from typing import Any
 
 import numpy as np
@@ -138,9 +139,10 @@ class Streams:
         if not batch.lines:
             return None
         times = batch.time_ns
-        earliest, latest = min(times), max(times)
-        # Times that differ over the whole batch need no look at lines.
-        distinct = len(set(times)) == len(times)
+        # Times that differ over the whole batch need no look at lines; mostly they are in order.
+        ordered = all(map(lt, times, islice(times, 1, None)))
+        earliest, latest = (times[0], times[-1]) if ordered else (min(times), max(times))
+        distinct = ordered or len(set(times)) == len(times)
         stamps: Sequence[Any] = orjson.dumps(times)[1:-1].decode().split(",") if distinct else times
         pieces = []
         for stream, rows in self._group(batch, stamps):

@@ -90,11 +90,9 @@ class HeadDecoder:
             heads = []
         if len(heads) != len(lines) or not _each_is_one(lines):
             heads = [self.decode(line) for line in lines]
-        bad = (
-            {row: self._why(lines[row]) for row, head in enumerate(heads) if head is None}
-            if None in heads
-            else {}
-        )
+        bad: dict[int, str] = {}
+        if not all(heads):
+            bad = {row: self._why(lines[row]) for row, head in enumerate(heads) if head is None}
         if self._may_be_deep(lines, buffer):
             for row, line in enumerate(lines):
                 if row not in bad and depth_over(line, self._max_depth):

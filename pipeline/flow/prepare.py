@@ -134,11 +134,11 @@ class Preparer:
     def _own_times(self, heads: list[Any]) -> list[Any]:
         """Return for each head the value of the first time field it has, else None."""
         first, *others = self._time_getters
-        if None in heads:
-            values = [None if head is None else first(head) for head in heads]
-        else:
+        if all(heads):
             values = list(map(first, heads))
-        if None in values:
+        else:
+            values = [None if head is None else first(head) for head in heads]
+        if not all(values):
             for row, value in enumerate(values):
                 if value is None and heads[row] is not None:
                     values[row] = next((v for get in others if (v := get(heads[row])) is not None), None)

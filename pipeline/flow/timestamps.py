@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from operator import lt
 from typing import Any, Final
 
@@ -180,7 +181,7 @@ class Apart:
 
     def move(self, times: list[int]) -> list[int]:
         """Return the times, unix ns, of the next slice; usually the list as it is."""
-        if times and times[0] > self._latest and all(map(lt, times, times[1:])):
+        if times and times[0] > self._latest and all(map(lt, times, islice(times, 1, None))):
             # Later than everything before, and in order: nothing can be equal, and nobody needs the set yet.
             self._ordered.append(times)
             self._latest = times[-1]

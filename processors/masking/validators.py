@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from math import log2
 
 import orjson
 
-from processors.masking import credentials
-
-Validator = Callable[[bytes], bool]
-
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
+from processors.masking import (
+    credentials,
+    identifiers,
+    identifiers_americas,
+    identifiers_asia,
+    identifiers_europe,
+    identifiers_north,
+    identifiers_vat,
+)
+from processors.masking.checkdigits import Validator, digits, luhn
 
 IBAN_LENGTHS = {
     # ISO 13616 registry: total length by country.
@@ -31,20 +34,6 @@ IBAN_LENGTHS = {
     b"PL": 28, b"PS": 29, b"PT": 25, b"QA": 29, b"RO": 24, b"RS": 22, b"SA": 24, b"SE": 24, b"SI": 19,
     b"SK": 24, b"SM": 27, b"TN": 24, b"TR": 26, b"UA": 29, b"VG": 24, b"XK": 20,
 }  # fmt: skip
-
-
-def digits(text: bytes) -> bytes:
-    """Return only the ASCII digits of a candidate."""
-    return text.translate(None, _NOT_DIGITS)
-
-
-def luhn(number: bytes) -> bool:
-    """Check ISO/IEC 7812-1 annex B (mod 10, double-add-double) over ASCII digits."""
-    total = 0
-    for place, byte in enumerate(reversed(number)):
-        digit = byte - 48
-        total += _DOUBLED[digit] if place & 1 else digit
-    return total % 10 == 0
 
 
 def card_brand(number: bytes) -> bool:
@@ -81,8 +70,15 @@ def iban(text: bytes) -> bool:
 
 def us_ssn(text: bytes) -> bool:
     """Check the ranges of the SSA: area 001-899 but 666, group 01-99, serial 0001-9999."""
-    area, group, serial = text.split(b"-")
-    return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
+    number = digits(text)
+    area, group, serial = number[:3], number[3:5], number[5:]
+    return (
+        len(number) == 9
+        and area not in {b"000", b"666"}
+        and area < b"900"
+        and group != b"00"
+        and serial != b"0000"
+    )
 
 
 def phone(text: bytes) -> bool:
@@ -216,4 +212,10 @@ VALIDATORS: dict[str, Validator] = {
     "email": email,
     "url_password": url_password,
     **credentials.VALIDATORS,
+    **identifiers.CHECKS,
+    **identifiers_americas.CHECKS,
+    **identifiers_asia.CHECKS,
+    **identifiers_europe.CHECKS,
+    **identifiers_north.CHECKS,
+    **identifiers_vat.CHECKS,
 }

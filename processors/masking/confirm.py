@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from processors.masking import decode, values
 from processors.masking.decode import LOOK, Edit, Unit
 from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
-from processors.masking.placeholders import NAME
 from processors.masking.timed import Timed
 
 if TYPE_CHECKING:
@@ -120,11 +119,11 @@ class Confirmer:
         if tag >= self._first_third:
             self._note(unit, tag)
         elif tag == FIELD:
-            span = values.text_value(unit.text, low, high, end, self._policy, covered=unit.covered)
-            unit.walk(LOOK if span is None else LOOK + span[1] - span[0])
-            if span is not None:
-                unit.covered = span
-                unit.edits.append(Edit(*span, NAME, field=True))
+            found = values.text_value(unit.text, low, high, end, self._policy, covered=unit.covered)
+            unit.walk(LOOK if found is None else LOOK + found[1] - found[0])
+            if found is not None:
+                unit.covered = found[:2]
+                unit.edits.append(Edit(*found, field=True))
         elif tag >= self._first_keyword:
             self._nearby.note(unit, low, high, end, tag - self._first_keyword)
         elif tag >= FIRST_RULE:
@@ -187,7 +186,7 @@ class Confirmer:
         start, stop, quoted, secret = values.json_span(unit.text, position, name, strength, self._policy)
         unit.walk(LOOK + 2 * (stop - start))  # it may hold values that are walked again
         if secret:
-            unit.edits.append(Edit(start, stop, NAME, quoted, field=True))
+            unit.edits.append(Edit(start, stop, self._policy.detector(name), quoted, field=True))
 
     def _pairs(self, unit: Unit) -> None:
         """Mask the values of all name/value pairs of a JSON unit, in one pass over its tokens."""

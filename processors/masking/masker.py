@@ -24,10 +24,11 @@ from processors.masking.database import ENGINES, KINDS, EngineError, Pattern, Pa
 from processors.masking.decisions import Decisions
 from processors.masking.engine import Engine
 from processors.masking.envelope import Envelopes, mask_attributes
-from processors.masking.fields import TAIL, FieldNames, FieldPolicy, words
+from processors.masking.fields import BEFORE, TAIL, FieldPolicy
 from processors.masking.gitleaks import GitleaksRule
 from processors.masking.keywords import Keywords
 from processors.masking.marks import Marks, crowded
+from processors.masking.names import FieldNames, words
 from processors.masking.placeholders import Placeholders
 from processors.masking.rows import FAILED, UNSCANNED, Rows
 from processors.masking.splice import Masked
@@ -289,7 +290,8 @@ class Masker:
 
     def explain(self, line: bytes, resource: Resource = NOBODY) -> list[tuple[str, str, int]]:
         """Return (detector, category, count) of what would be masked in a line, without its content."""
-        categories = {rule.name: rule.category for rule in self.pack.rules}
+        categories = {name: group.category for name, group in self._names.personal.items()}
+        categories.update({rule.name: rule.category for rule in self.pack.rules})
         found = Counter(self._rows.one(line, self.decisions.of(resource)).found.get(0, ()))
         return [(name, categories.get(name, "generic"), count) for name, count in sorted(found.items())]
 
@@ -318,25 +320,28 @@ class Masker:
 
 def field_patterns(policy: FieldPolicy) -> list[Pattern]:
     """Return the prefilter of sensitive field names, in JSON and in free text, and of name/value pairs."""
-    long, short = policy.prefilter()
-    tail = b"%d" % TAIL
+    long, short, lone = policy.prefilter()
+    tail = b"{0,%d}" % TAIL
+    text, either = rb"'?\s{0,4}[:=]", rb"""["']?\s{0,4}[:=]"""
+    fields = [rb"%b[A-Za-z0-9_.\-]%b%b" % (each, tail, text) for each in long]
+    fields += [rb'%b[^"\n]%b"\s*:' % (each, tail) for each in long]
+    fields += [each + b"[0-9]?" + either for each in short]
+    fields += [b"[^A-Za-z0-9_.]" + each + either for each in lone]
     keys = b"name|key|field|header|param(?:eter)?|k|n|label|property|variable|attribute"
-    patterns = []
-    if long:
-        patterns += [
-            Pattern(long + rb"[A-Za-z0-9_.\-]{0," + tail + rb"}'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
-            Pattern(long + rb'[^"\n]{0,' + tail + rb'}"\s*:', confirm.FIELD, caseless=True),
-        ]
-    if short:
-        patterns += [
-            Pattern(short + rb'[0-9]?"\s*[:=]', confirm.FIELD, caseless=True),
-            Pattern(short + rb"[0-9]?'?\s{0,4}[:=]", confirm.FIELD, caseless=True),
-        ]
-    if long or short:
-        phrase = b"|".join(filter(None, (long, short)))
-        pair = rb'"(?:' + keys + rb')"\s*:\s*"[^"\n]{0,160}(?:' + phrase + rb')[^"\n]{0,' + tail + rb'}"'
-        patterns.append(Pattern(pair, confirm.PAIR, caseless=True))
-    return patterns
+    pair = rb'"(?:%b)"\s*:\s*"' % keys
+    pairs = [rb'%b[^"\n]*(?:%b)' % (pair, each) for each in _together(long)]
+    pairs += [rb'%b[^"\n]*(?:%b)[0-9]?"' % (pair, each) for each in _together(short)]
+    pairs += [pair + BEFORE + each + b'"' for each in lone]
+    return [
+        Pattern(each, tag, caseless=True)
+        for tag, patterns in ((confirm.FIELD, fields), (confirm.PAIR, pairs))
+        for each in patterns
+    ]
+
+
+def _together(alternations: list[bytes]) -> list[bytes]:
+    """Join alternations, eight at a time: behind an open repeat fewer expressions are faster."""
+    return [b"|".join(alternations[start : start + 8]) for start in range(0, len(alternations), 8)]
 
 
 def _literal(text: str) -> bytes:

@@ -16,9 +16,9 @@ from headrig import ConfigError
 
 from processors.masking import gitleaks_file, timed
 from processors.masking.database import OWN
-from processors.masking.fields import FieldNames
 from processors.masking.finders import FINDERS
 from processors.masking.keywords import KEYWORD, Value
+from processors.masking.names import FieldNames
 from processors.masking.rules import BOUNDARIES, Rule
 from processors.masking.validators import VALIDATORS
 from processors.scanning import Pattern, PatternError, check
@@ -86,19 +86,23 @@ def load(paths: Iterable[Path], *, disable: Iterable[str] = (), enable: Iterable
         else:
             section = _read(file, content)
             found = (_rule(entry, file) for entry in section.get("detectors") or ())
-            names = names.merged(FieldNames.parse(section.get("fields") or {}))
+            try:
+                names = names.merged(FieldNames.parse(section.get("fields") or {}))
+            except ValueError as error:
+                raise ConfigError(str(error), path=f"{file.name}: fields") from error
         for rule in found:
             if rule.name in rules:
                 raise ConfigError(f"detector {rule.name} is defined twice", path=str(file))
             rules[rule.name] = rule
             files[rule.name] = file.name
-    for key, wanted in (("disable", set(disable)), ("enable", set(enable))):
+    for key, wanted in (("disable", set(disable) - set(names.personal)), ("enable", set(enable))):
         if unknown := wanted - set(rules):
             raise ConfigError(f"no detector is named {', '.join(sorted(unknown))}", path=f"masking.{key}")
     optional = tuple(rule.name for rule in rules.values() if rule.database == OPTIONAL)
     off = set(disable) | (set(optional) - set(enable))
     left = tuple(rule for name, rule in rules.items() if name not in off)
-    return Pack(left, names, tuple(rules), optional, digest.hexdigest(), files, tuple(notes))
+    detectors = tuple(dict.fromkeys((*rules, *names.personal)))
+    return Pack(left, names.without(disable), detectors, optional, digest.hexdigest(), files, tuple(notes))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

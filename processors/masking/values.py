@@ -23,6 +23,8 @@ _QUOTED = {
     b'"': re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL),
     b"'": re.compile(rb"[^'\\]*+(?:\\.[^'\\]*+)*+", re.DOTALL),
 }
+_JUDGED = 1024
+"""A value that goes on so far is judged by its beginning."""
 _LOOK_BACK = 1024
 """So far before a header its line is searched for the quote it stands in."""
 _NESTED = re.compile(
@@ -55,7 +57,7 @@ _LONGEST_WORD = 16
 
 def text_value(
     text: bytes, low: int, high: int, end: int, policy: FieldPolicy, *, covered: tuple[int, int] = (-1, -1)
-) -> tuple[int, int] | None:
+) -> tuple[int, int, str] | None:
     """Find the value of a field in free text.
 
     Args:
@@ -66,10 +68,13 @@ def text_value(
         covered: What was masked last in this text: a value that begins there is not walked again.
 
     Returns:
-        The span of the value without quotes, or None when there is nothing to mask.
+        The span of the value without quotes and its detector, or None when there is nothing to mask.
     """
     name, opening = _name_before(text, low, end - 1)
     strength = policy(name)
+    if not strength and text[end - 1] == 0x3A:
+        name = policy.spelled(text[max(low, end - _LONGEST_KEY) : end - 1])
+        strength = policy(name)
     if not strength:
         return None
     start = end + 1 if text[end : end + 1] in (b">", b"=") else end
@@ -86,8 +91,16 @@ def text_value(
     if text[end - 1 : start] == b"=" and _is_empty(text, end, begin, (low, high), name, policy.placeholders):
         return None
     quote = text[opening - 1 : opening] if opening > low else b""
-    begin, stop = _extent(text, begin, (low, high), name.lower(), quote, covered, policy.placeholders)
-    return (begin, stop) if _counts(text[begin:stop], name, strength, policy, told=told) else None
+    value, near = begin, min(high, begin + _JUDGED)
+    begin, stop = _extent(text, value, (low, near), name.lower(), quote, covered, policy.placeholders)
+    if stop == near < high:
+        if policy.is_harmless(name, text[begin:stop]):
+            return None  # what is not masked is not walked to its end: the next name may stand in it
+        begin, stop = _extent(text, value, (low, high), name.lower(), quote, covered, policy.placeholders)
+    if begin > start and text[begin - 1] in b" \t":  # no quote
+        stop = policy.end_of_value(name, text, begin, stop, high)
+    counts = _counts(text[begin:stop], name, strength, policy, told=told)
+    return (begin, stop, policy.detector(name)) if counts else None
 
 
 def _is_prose(text: bytes, begin: int, high: int) -> bool:
@@ -127,7 +140,7 @@ def _counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, to
         policy.placeholders.only(value)
         or value.lower() in _NOTHING
         or (value[:2] in (b"${", b"{{") and value[-1:] == b"}")
-        or _is_path(name, value)
+        or policy.is_harmless(name, value)
     ):
         return False
     if strength == STRONG:
@@ -247,7 +260,7 @@ def json_span(
     start, stop = value_span(text, begin)
     if first == b'"':
         value = decode.string_value(text[start:stop])
-        nothing = policy.placeholders.only(value) or _is_path(name, value)
+        nothing = policy.placeholders.only(value) or policy.is_harmless(name, value)
         return start + 1, stop - 1, False, not nothing
     if first in (b"{", b"["):
         if text[skip_space(text, begin + 1) : stop - 1] == b"":
@@ -255,7 +268,7 @@ def json_span(
         nothing = strength < STRONG and not _holds_secret(text[start:stop], strength, policy)
     else:
         nothing = strength < STRONG and not _is_code(text[start:stop], strength)
-    return start, stop, True, not nothing
+    return start, stop, True, not (nothing or policy.is_harmless(name, text[start:stop]))
 
 
 def _holds_secret(container: bytes, strength: int, policy: FieldPolicy) -> bool:
@@ -276,8 +289,3 @@ def _holds_secret(container: bytes, strength: int, policy: FieldPolicy) -> bool:
 
 def _is_code(number: bytes, strength: int) -> bool:
     return strength != COUNT and _CODE.fullmatch(number) is not None
-
-
-def _is_path(name: bytes, value: bytes) -> bool:
-    """Tell whether it is the working directory that a shell calls PWD."""
-    return value[:1] in (b"/", b"~") and name.lower() == b"pwd"

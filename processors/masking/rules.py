@@ -41,6 +41,7 @@ BOUNDARIES: dict[str, frozenset[int]] = {
     "base64": ALNUM | frozenset(b"+/"),
     "digit": frozenset(b"0123456789"),
     "number": NUMBER,
+    "address": ALNUM | frozenset(b"_:-"),
 }
 """Bytes that may not stand beside a finding. A full stop or dash behind a number may end a sentence."""
 

@@ -51,7 +51,8 @@ class Decisions:
                 "`keys: [{id: k1, key: env:HEADRIG_PSEUDONYM_KEY}]`",
                 path="pseudonyms.keys",
             )
-        self._categories = {rule.name: rule.category for rule in pack.rules}
+        self._categories = {name: kind.category for name, kind in pack.names.personal.items()}
+        self._categories.update({rule.name: rule.category for rule in pack.rules})
         self._placeholders = Placeholders(self.detectors, self.pseudonyms)
         self._memo: dict[tuple[str, str | None], Decision] = {}
         _warn(self.policy, config.get("tenants"), host)

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from processors.masking import decode, values
+from processors.masking import decode, values, wrapped
 from processors.masking.decode import LOOK, Edit, Unit
 from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
+from processors.masking.placeholders import NAME
 from processors.masking.timed import Timed
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ FIELD = 0
 """Tag of events that end behind the colon or equals sign after a sensitive name."""
 PAIR = 1
 """Tag of events that end behind the name in ``{"name": "password", "value": …}``."""
-FIRST_RULE = 2
+BASE64 = 2
+"""Tag of events `wrapped.SIZE` characters behind the beginning of what looks like text in base64."""
+HEX = 3
+"""The same of hex."""
+FIRST_RULE = 4
 
 _NUMBER = b"0123456789.eE+-"
 _WHOLE = re.compile(rb"-?([0-9]+)(?:\.0*)?(?:[eE][-+]?0+)?")
@@ -56,11 +61,14 @@ class Confirmer:
         self._first_third = self._first_keyword + len(keywords.keywords)
         self.seen: dict[int, set[int]] = {}
         """Third-party detectors whose literals were found, by row."""
+        self.unwrapped: list[Unit] = []
+        """Text in base64 or hex that was found and is to be scanned."""
 
     def forget(self) -> None:
         """Begin a batch: what a failed one noted for third parties is void, and its time."""
         self.seen = {}
         self._nearby.forget()
+        self.unwrapped = []
         for find in self._timed:
             find.begin()
 
@@ -124,6 +132,8 @@ class Confirmer:
             if found is not None:
                 unit.covered = found[:2]
                 unit.edits.append(Edit(*found, field=True))
+        elif tag in (BASE64, HEX):
+            self._unwrap(unit, low, high, end, tag)
         elif tag >= self._first_keyword:
             self._nearby.note(unit, low, high, end, tag - self._first_keyword)
         elif tag >= FIRST_RULE:
@@ -139,6 +149,17 @@ class Confirmer:
                     unit.edits.append(Edit(start, stop, name))
             elif seen > end + _LONG:
                 unit.refused[tag] = seen
+
+    def _unwrap(self, unit: Unit, low: int, high: int, end: int, tag: int) -> None:
+        if end <= unit.done.get(tag, 0):
+            return
+        child = wrapped.unwrap(unit, low, high, end, is_hex=tag == HEX)
+        if child is not None:
+            unit.done[tag] = child.end
+            if wrapped.is_login(child.text):
+                unit.edits.append(Edit(child.start, child.end, NAME, field=True))
+            else:
+                self.unwrapped.append(child)
 
     def _confirm_number(self, unit: Unit, end: int, tag: int) -> None:
         """Judge a JSON number; it is replaced whole, by a string."""

@@ -82,6 +82,7 @@ class Unit:
         refused: By tag, up to where a long candidate was walked and refused.
         paired: Its name/value pairs were looked at.
         decoded: The decoded forms of ``holes``.
+        wrapped: It was base64 or hex in its parent, and is masked whole there.
         siblings: Places of values by the place of the name beside them, when that was asked for.
         work: Bytes that confirmations walked.
     """
@@ -101,6 +102,7 @@ class Unit:
     covered: tuple[int, int] = (-1, -1)
     paired: bool = False
     decoded: list[Unit] = field(default_factory=list)
+    wrapped: bool = False
     siblings: dict[int, tuple[int, ...]] | None = None
     work: int = 0
 

@@ -1,7 +1,8 @@
 """Masks the lines of one batch.
 
-1. Scan the lines, joined, as they came. 2. Decode what holds an escape, join it, scan it once.
-3. Confirm each event on the unit of decoded text it lies in. 4. Put the edits back, children into
+1. Scan the lines, joined, as they came. 2. Decode what holds an escape, join it, scan it once; once
+more what was found wrapped in either. 3. Confirm each event on the unit of decoded text it lies in.
+4. Put the edits back, children into
 parents, and splice the lines. Lines without an event or escape are never looked at.
 """
 
@@ -91,11 +92,7 @@ class Engine:
             ):
                 unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
                 self._confirmer.judge(unit, own)
-        if children:
-            texts = [child.text for child in children]
-            for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
-                if index:
-                    self._confirmer.judge(children[index - 1], own)
+        self._scan(children)
         self._confirmer.settle()
         if self._third_party:
             seen = self._confirmer.seen
@@ -109,6 +106,23 @@ class Engine:
             )
         return assemble(units, children, decision or Decision(self._confirmer.placeholders))
 
+    def _scan(self, children: list[Unit]) -> None:
+        """Judge decoded text, and what is found wrapped in it or in the lines."""
+        done = 0
+        while True:
+            for child in self._confirmer.unwrapped:
+                children.append(child)
+                self._grow(children, len(children) - 1)
+            self._confirmer.unwrapped = []
+            batch = children[done:]
+            if not batch:
+                return
+            done = len(children)
+            texts = [child.text for child in batch]
+            for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
+                if index:
+                    self._confirmer.judge(batch[index - 1], own)
+
     def _open(self, row: int, line: bytes, heads: Sequence[Any] | None) -> Unit:
         if line.lstrip()[:1] in _CONTAINERS and decode.too_deep(line, self._max_depth):
             raise DepthError
@@ -119,6 +133,10 @@ class Engine:
         """Add the decoded forms of a unit, and theirs, to ``children``."""
         first = len(children)
         self._decode(unit, children)
+        self._grow(children, first)
+
+    def _grow(self, children: list[Unit], first: int) -> None:
+        """Add the decoded forms of the children from ``first`` on, and theirs."""
         while first < len(children):
             child = children[first]
             first += 1

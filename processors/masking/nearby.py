@@ -102,6 +102,7 @@ class Nearby:
             if (
                 parent is not None
                 and unit.marks is None
+                and not unit.wrapped
                 and self._as_name(parent, unit.start - 1, unit.end + 1, keyword.rules, ends=ends)
             ):
                 return

@@ -124,6 +124,12 @@ def _lift(child: Unit, decision: Decision, masked: Masked) -> None:
     parent = child.parent
     if parent is None:
         raise ValueError("a child without parent")
+    if child.wrapped:
+        first = _moved(min(child.edits, key=_order), child, child.start, child.end)
+        first.action = max((edit.action for edit in child.edits), key=STRICTNESS.__getitem__)
+        first.field = False  # it tells more than the name of a field it is the value of
+        parent.edits.append(first)
+        return
     if child.marks is not None:
         parent.edits += [
             _moved(edit, child, *child.parent_span(edit.start, edit.end)) for edit in child.edits

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from processors.masking import decode, values, wrapped
+from processors.masking import decode, handed, values, wrapped
 from processors.masking.decode import LOOK, Edit, Unit
 from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
 from processors.masking.placeholders import NAME
@@ -30,7 +30,9 @@ BASE64 = 2
 """Tag of events `wrapped.SIZE` characters behind the beginning of what looks like text in base64."""
 HEX = 3
 """The same of hex."""
-FIRST_RULE = 4
+HANDED = 4
+"""Tag of events behind a sensitive name whose value is handed over otherwise than by colon or equals sign."""
+FIRST_RULE = 5
 
 _NUMBER = b"0123456789.eE+-"
 _WHOLE = re.compile(rb"-?([0-9]+)(?:\.0*)?(?:[eE][-+]?0+)?")
@@ -120,6 +122,10 @@ class Confirmer:
                 self._confirm(unit, low, high, end, tag)
             elif tag == FIELD:
                 self._key_before(unit, end)
+            elif tag == HANDED:
+                found = handed.in_json(text, end, self._policy)
+                if found is not None:
+                    self.field(unit, found[0].lstrip(b"-"), found[1])
             elif tag < self._first_keyword:
                 self._confirm_number(unit, end, tag)
 
@@ -132,6 +138,8 @@ class Confirmer:
             if found is not None:
                 unit.covered = found[:2]
                 unit.edits.append(Edit(*found, field=True))
+        elif tag == HANDED:
+            self._handed(unit, low, high, end)
         elif tag in (BASE64, HEX):
             self._unwrap(unit, low, high, end, tag)
         elif tag >= self._first_keyword:
@@ -149,6 +157,17 @@ class Confirmer:
                     unit.edits.append(Edit(start, stop, name))
             elif seen > end + _LONG:
                 unit.refused[tag] = seen
+
+    def _handed(self, unit: Unit, low: int, high: int, end: int) -> None:
+        if end <= unit.done.get(HANDED, 0):
+            return
+        found = handed.in_text(unit.text, low, high, end, self._policy)
+        unit.walk(LOOK)
+        if found is not None:
+            start, stop, _ = found
+            unit.walk(stop - start)
+            unit.done[HANDED] = stop
+            unit.edits.append(Edit(start, stop, NAME, field=True))
 
     def _unwrap(self, unit: Unit, low: int, high: int, end: int, tag: int) -> None:
         if end <= unit.done.get(tag, 0):

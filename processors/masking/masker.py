@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrig import Attributes, Batch, ConfigError, RejectedError, Resource, Verdict
 
-from processors.masking import confirm, pack, wrapped
+from processors.masking import confirm, handed, pack, wrapped
 from processors.masking.confirm import Confirmer
 from processors.masking.database import ENGINES, KINDS, EngineError, Pattern, PatternError, Scanner
 from processors.masking.decisions import Decisions
@@ -94,7 +94,7 @@ class Masker:
         self._marks = Marks(self.decisions.policy.version, placeholders.detectors)
         policy = FieldPolicy(self._names, placeholders)
         groups: dict[str, list[Pattern]] = {kind: [] for kind in KINDS}
-        groups["main"] += field_patterns(policy)
+        groups["main"] += field_patterns(policy) + handed_patterns(policy)
         groups["digits"] += wrapped_patterns()
         for tag, rule in enumerate(rules, confirm.FIRST_RULE):
             instead = rule.instead.encode() if isinstance(rule, GitleaksRule) else b""
@@ -343,6 +343,20 @@ def field_patterns(policy: FieldPolicy) -> list[Pattern]:
 def _together(alternations: list[bytes]) -> list[bytes]:
     """Join alternations, eight at a time: behind an open repeat fewer expressions are faster."""
     return [b"|".join(alternations[start : start + 8]) for start in range(0, len(alternations), 8)]
+
+
+def handed_patterns(policy: FieldPolicy) -> list[Pattern]:
+    """Return the prefilter of sensitive names whose value does not follow a colon or equals sign."""
+    long, short = policy.prefilter()
+    if not long and not short:
+        return []
+    long, short = long or short, short or long
+    tail = rb"[A-Za-z0-9_.\-]{0,%d}" % TAIL
+    spelled = [long + rb'[^"\n]{0,%d}"\s{0,4}=' % TAIL, long + tail + rb"(?:\]\s{0,8}|\s{5,16})[:=]"]
+    return [
+        *(Pattern(each, confirm.HANDED, caseless=True) for each in handed.expressions(long, short)),
+        *(Pattern(each, confirm.FIELD, caseless=True) for each in spelled),
+    ]
 
 
 def wrapped_patterns() -> list[Pattern]:

@@ -48,6 +48,8 @@ _PROTOCOL = re.compile(rb"HTTP/[0-9](?:\.[0-9])?(?=[\s\"']|\Z)")
 _OPENS = b" \t=([{,:]"
 """What may stand before a quote that opens a text; a bracket closes a placeholder."""
 _WORD = re.compile(rb"[A-Za-z]{1,12}(?=[\s.,;:!)\"']|\Z)")
+_WRAPPED = re.compile(rb"&?[A-Za-z_][A-Za-z0-9_:]{1,40}+\((?=[\"'])")
+"""What a language prints around a value: ``Some("…")``."""
 _NUMBER = re.compile(rb"[-+]?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
 _CODE = re.compile(rb"-?[0-9]{4,}")
 """A number that can be a PIN or a one-time code; smaller ones count something."""
@@ -86,8 +88,11 @@ def text_value(
     if covered[0] <= begin < covered[1] and covered[1] >= high:
         return None
     told = text[end - 1] == 0x3A and begin > start
-    if told and _is_prose(text, begin, high):
+    if told and is_prose(text, begin, high):
         return None
+    wrapped = _WRAPPED.match(text, begin, high)
+    if wrapped is not None:
+        begin = wrapped.end()
     if text[end - 1 : start] == b"=" and _is_empty(text, end, begin, (low, high), name, policy.placeholders):
         return None
     quote = text[opening - 1 : opening] if opening > low else b""
@@ -99,11 +104,11 @@ def text_value(
         begin, stop = _extent(text, value, (low, high), name.lower(), quote, covered, policy.placeholders)
     if begin > start and text[begin - 1] in b" \t":  # no quote
         stop = policy.end_of_value(name, text, begin, stop, high)
-    counts = _counts(text[begin:stop], name, strength, policy, told=told)
-    return (begin, stop, policy.detector(name)) if counts else None
+    masked = counts(text[begin:stop], name, strength, policy, told=told)
+    return (begin, stop, policy.detector(name)) if masked else None
 
 
-def _is_prose(text: bytes, begin: int, high: int) -> bool:
+def is_prose(text: bytes, begin: int, high: int) -> bool:
     """Tell whether a sentence about the credential stands where it could."""
     word = _WORD.match(text, begin, high)
     return word is not None and (word[0].lower() in _PROSE or _PHRASE.match(text, begin, high) is not None)
@@ -134,7 +139,7 @@ def _is_empty(
     )
 
 
-def _counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, told: bool) -> bool:
+def counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, told: bool) -> bool:
     """Tell whether a value in free text is one to mask."""
     if (
         policy.placeholders.only(value)
@@ -155,6 +160,8 @@ def _name_before(text: bytes, low: int, position: int) -> tuple[bytes, int]:
     """Return a name and where it, or the quote around it, begins."""
     window = text[max(low, position - _LONGEST_KEY) : position].rstrip(b" \t\r\n")
     base = max(low, position - _LONGEST_KEY)
+    if window[-1:] == b"]" and b":" not in window[window.rfind(b"[") :]:  # [password] => x
+        window = window[:-1]
     quote = window[-1:]
     if quote in (b'"', b"'"):
         window = window[:-1]

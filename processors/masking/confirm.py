@@ -123,9 +123,7 @@ class Confirmer:
             elif tag == FIELD:
                 self._key_before(unit, end)
             elif tag == HANDED:
-                found = handed.in_json(text, end, self._policy)
-                if found is not None:
-                    self.field(unit, found[0].lstrip(b"-"), found[1])
+                self._listed(unit, end)
             elif tag < self._first_keyword:
                 self._confirm_number(unit, end, tag)
 
@@ -157,6 +155,17 @@ class Confirmer:
                     unit.edits.append(Edit(start, stop, name))
             elif seen > end + _LONG:
                 unit.refused[tag] = seen
+
+    def _listed(self, unit: Unit, end: int) -> None:
+        """Mask what follows a name, or a command, in a JSON array."""
+        found = handed.in_json(unit.text, end, self._policy)
+        if found is not None:
+            self.field(unit, found[0].lstrip(b"-"), found[1])
+            return
+        for start, stop in handed.arguments(unit.text, end):
+            unit.walk(LOOK)
+            if not self._policy.placeholders.only(unit.text[start:stop]):
+                unit.edits.append(Edit(start, stop, NAME, field=True))
 
     def _handed(self, unit: Unit, low: int, high: int, end: int) -> None:
         if end <= unit.done.get(HANDED, 0):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from processors.masking import decode
+from processors.masking import decode, spread
 from processors.masking.actions import Decision
 from processors.masking.decode import Edit, Unit
 from processors.masking.placeholders import NESTED
@@ -42,16 +42,23 @@ class Engine:
         scanner: The prefilter.
         confirmer: Judges its events.
         third_party: Asked after it.
+        pem: The detector of private keys, empty when it is off.
         max_depth: Deepest nesting of a line, or of JSON in a string, that is taken apart. A line
             without event and escape is scanned whole, however deep.
     """
 
     def __init__(
-        self, scanner: Scanner, confirmer: Confirmer, third_party: ThirdParty, max_depth: int = 64
+        self,
+        scanner: Scanner,
+        confirmer: Confirmer,
+        third_party: ThirdParty,
+        pem: str = "",
+        max_depth: int = 64,
     ) -> None:
         self._scanner = scanner
         self._confirmer = confirmer
         self._third_party = third_party
+        self._pem = pem
         self._max_depth = max_depth
 
     def run(
@@ -60,6 +67,7 @@ class Engine:
         buffer: bytes,
         heads: Sequence[Any] | None = None,
         decision: Decision | None = None,
+        keys: spread.Spans | None = None,
     ) -> Masked:
         """Mask lines.
 
@@ -68,6 +76,7 @@ class Engine:
             buffer: The lines joined by newlines.
             heads: Not None where a line is known to be a JSON object.
             decision: What is done to findings; default: they are redacted.
+            keys: What `spread_keys` says of the lines, when they are not all of a request.
 
         Raises:
             Exception: Any; then nothing of the batch may be used.
@@ -93,6 +102,9 @@ class Engine:
                 unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
                 self._confirmer.judge(unit, own)
         self._scan(children)
+        for row, (start, stop) in (self.spread_keys(lines, buffer) if keys is None else keys).items():
+            unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
+            unit.edits.append(Edit(start, stop, self._pem))
         self._confirmer.settle()
         if self._third_party:
             seen = self._confirmer.seen
@@ -105,6 +117,10 @@ class Engine:
                 self._confirmer,
             )
         return assemble(units, children, decision or Decision(self._confirmer.placeholders))
+
+    def spread_keys(self, lines: Sequence[bytes], buffer: bytes) -> spread.Spans:
+        """Return the parts of private keys that are spread over lines of one request."""
+        return spread.spans(lines) if self._pem and spread.MARK in buffer else {}
 
     def _scan(self, children: list[Unit]) -> None:
         """Judge decoded text, and what is found wrapped in it or in the lines."""

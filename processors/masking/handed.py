@@ -37,6 +37,13 @@ _HEADER = re.compile(rb"[A-Z][A-Za-z0-9]*+(?:-[A-Z][A-Za-z0-9]*+)++|(?i:authoriz
 _WORDS = re.compile(rb"[A-Za-z]?[a-z]*+(?:[ _\-.][A-Za-z]?[a-z]*+)*+[.!?]?")
 """What a word, a name or a sentence looks like."""
 
+_FLAGS = {
+    b"mysql": b"-p", b"mysqldump": b"-p", b"mysqladmin": b"-p", b"mariadb": b"-p", b"mariadb-dump": b"-p",
+    b"redis-cli": b"-a", b"curl": b"-u", b"sshpass": b"-p",
+}  # fmt: skip
+"""The short flag that takes a password, or a user and password, by command."""
+_MOST_ARGUMENTS = 40
+
 
 def expressions(long: bytes, short: bytes) -> list[bytes]:
     """Return the caseless prefilter for alternations of names with a tail, and without."""
@@ -47,6 +54,7 @@ def expressions(long: bytes, short: bytes) -> list[bytes]:
         rb"(?:name|key|id)\s{0,2}=\s{0,2}%b[A-Za-z0-9_.\[\]\-]{0,40}(?:%b[A-Za-z0-9_.\]\-]{0,%d}|%b)\]?%b"
         % (_QUOTE, long, TAIL, short, _QUOTE),
         rb"%b%b&(?:quot|apos|#34|#39|#x2[27]);\s{0,4}[:=]" % (long, tail),
+        rb'["/](?:mysql(?:dump|admin)?|mariadb(?:-dump)?|redis-cli|curl|sshpass)"\s{0,4},',
         rb"(?:password|passwd|passphrase|pwd|identified\s{1,4}(?:with\s{1,4}[a-z0-9_]{1,40}\s{1,4})?(?:by|as))"
         rb"(?:\s{1,4}|\s?\(\s?)" + _QUOTE,
     ]
@@ -69,6 +77,39 @@ def in_json(text: bytes, end: int, policy: FieldPolicy) -> tuple[bytes, int] | N
     if value is None:
         return (name, end) if text[begin : begin + 1].isdigit() and _HEADER.fullmatch(name) else None
     return (name, end) if _belongs(name, decode.string_value(value[0])) else None
+
+
+def arguments(text: bytes, end: int) -> list[tuple[int, int]]:
+    """Return the passwords among the arguments of a known command in a JSON array.
+
+    Args:
+        text: JSON.
+        end: Just behind the comma after the command.
+    """
+    closing = text.rfind(b'"', max(0, end - 8), end)
+    opening = text.rfind(b'"', max(0, closing - _LONGEST_NAME), max(0, closing))
+    command = text[opening + 1 : closing].rpartition(b"/")[2]
+    flags = _FLAGS.get(command)
+    spans: list[tuple[int, int]] = []
+    is_value = False
+    for _ in range(_MOST_ARGUMENTS if flags else 0):
+        found = STRING.match(text, skip_space(text, end))
+        if found is None:
+            break
+        start, stop = found.start() + 1, found.end() - 1
+        word = text[start:stop]
+        if is_value or (word[:2] == flags and command.startswith((b"mysql", b"maria", b"sshpass"))):
+            start = start if is_value else start + 2
+            if command == b"curl":
+                start = text.find(b":", start, stop) + 1 or stop
+            if start < stop:
+                spans.append((start, stop))
+        is_value = word == flags and not command.startswith((b"mysql", b"maria"))
+        end = skip_space(text, found.end())
+        if text[end : end + 1] != b",":
+            break
+        end += 1
+    return spans
 
 
 def in_text(text: bytes, low: int, high: int, end: int, policy: FieldPolicy) -> Span | None:

@@ -120,7 +120,10 @@ class Masker:
         self.engine = scanner.engine
         finders = [(rule.name, rule.compile()) for rule in rules]
         third_party = ThirdParty(self._third, placeholders)
-        self._engine = Engine(scanner, Confirmer(finders, keywords, policy), third_party, self._max_depth)
+        pem = next((rule.name for rule in rules if rule.finder == "pem"), "")
+        self._engine = Engine(
+            scanner, Confirmer(finders, keywords, policy), third_party, pem, self._max_depth
+        )
         self._rows = Rows(self._engine)
         self._envelopes = Envelopes(self._rows.one)
 

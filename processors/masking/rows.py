@@ -14,6 +14,7 @@ from processors.masking.timed import TimedOutError
 
 if TYPE_CHECKING:
     from processors.masking.actions import Decision
+    from processors.masking.spread import Spans
 
 UNSCANNED = "unscanned"
 TOO_DEEP = "depth"
@@ -50,9 +51,14 @@ class Rows:
             return self._one_by_one(lines, heads, decision)
 
     def _run(
-        self, lines: Sequence[bytes], buffer: bytes, heads: Sequence[Any] | None, decision: Decision
+        self,
+        lines: Sequence[bytes],
+        buffer: bytes,
+        heads: Sequence[Any] | None,
+        decision: Decision,
+        keys: Spans | None = None,
     ) -> Masked:
-        masked = self.engine.run(lines, buffer, heads, decision)
+        masked = self.engine.run(lines, buffer, heads, decision, keys)
         if masked.again:
             redact = decision.without_removal()
             for _ in range(_ROUNDS):
@@ -79,9 +85,12 @@ class Rows:
     ) -> tuple[Masked, dict[int, str]]:
         masked = Masked()
         failed: dict[int, str] = {}
+        keys = self.engine.spread_keys(lines, b"\n".join(lines))
         for row, line in enumerate(lines):
+            own = {0: keys[row]} if row in keys else {}
             try:
-                one = self._run([line], line, heads[row : row + 1] if heads is not None else None, decision)
+                head = heads[row : row + 1] if heads is not None else None
+                one = self._run([line], line, head, decision, own)
             except DepthError:
                 failed[row] = TOO_DEEP
             except WorkError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from math import log2
 
 import orjson
@@ -134,6 +135,18 @@ def aws_pair(text: bytes) -> bool:
     return mixed(text[-40:])
 
 
+def told(text: bytes) -> bool:
+    """Accept what a sentence names as a secret: it has a digit and is neither a number nor an algorithm's name."""
+    return bool(digits(text)) and text[:1] != b"[" and not _ORDINARY.fullmatch(text) and len(set(text)) > 4
+
+
+_ORDINARY = re.compile(
+    rb"[-+]?[0-9][0-9.,:%/]*+[a-zA-Z]{0,8}+[.!?)]?"
+    rb"|(?i:v|sha|md|base|utf|oauth|http|aes|rsa|bcrypt|pbkdf|argon|blake|ripemd)-?[0-9]{1,3}(?:[-/_][a-z0-9]+)*[.!?)]?"
+)
+"""A number with a unit, or ``sha256``, ``base64-encoded``."""
+
+
 def unbase64(text: bytes) -> bytes:
     """Decode base64 or base64url with or without padding; empty when it is neither."""
     body = text.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
@@ -206,6 +219,7 @@ VALIDATORS: dict[str, Validator] = {
     "mixed": mixed,
     "keylike": keylike,
     "aws_pair": aws_pair,
+    "told": told,
     "jose": jose,
     "basic": basic,
     "userinfo": userinfo,

@@ -1,5 +1,6 @@
 """What must hold of masking for every line."""
 
+import base64
 import logging
 import tempfile
 from pathlib import Path
@@ -69,7 +70,9 @@ leaves = (
     | words
     | planted
     | near
-    | st.sampled_from([4111111111111111, 312645978])
+    | st.sampled_from(
+        [4111111111111111, 312645978, "--password", "ZGVwbG95Ym90Omh1bnRlcjJQdzl4", "X-Api-Key"]
+    )
 )
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8
@@ -85,6 +88,12 @@ texts = st.lists(
         [
             "password=",
             "password= ",
+            "'password', '",
+            "<password>",
+            'name="password" value="',
+            "password '",
+            "ZGVwbG95Ym90Omh1bnRlcjJQdzl4",
+            "mysql -p",
             "user=",
             "password: see ",
             "token: ",
@@ -136,7 +145,7 @@ def test_escaped_and_plain_spelling_get_the_same_verdict(document):
     assert decoded == plain
 
 
-@given(secrets, st.sampled_from([" ", '"', "'", ",", "(", "\n", "\t", ";", "&", "="]), st.integers(0, 5))
+@given(secrets, st.sampled_from([" ", '"', "'", ",", "(", "\n", "\t", ";", "&", "="]), st.integers(0, 7))
 def test_no_planted_secret_survives(secret, beside, form):
     """Plain, escaped, nested, percent-encoded, as key or as text: the secret is gone."""
     name, value = secret
@@ -148,6 +157,8 @@ def test_no_planted_secret_survives(secret, beside, form):
         orjson.dumps({"u": "/p?q=" + quote(text, safe="")}),
         orjson.dumps({text: [1]}),
         text.encode(),
+        orjson.dumps({"b": base64.b64encode(b"a=" + text.encode() + b"&b=abcdefghijklmno").decode()}),
+        orjson.dumps({"b": orjson.dumps({"text": text}).hex()}),
     ][form]
     out = MASKER.mask_line(line)
     assert f"[redacted:{name}]".encode() in out
@@ -183,7 +194,9 @@ PIECES = [
     '{"name":"password",', "bearer+", "bearer aaaaaaaa", "basic+", "xsk-ant-", "xsk-proj-", "xglpat-", "xxoxb-", "xFwoG",
     "xgAAAAA", "axai-", "xya29.", "xATATT3", "xATCTT3xFfGN0", "xghp_" + "a" * 36, "ghp_" + "a" * 36, '--password "',
     "widgetron", "widgetron ", "zin ", "taxZin=", "widgetron 312645978 ", "widgetron " + "b7c1d05e" * 4, '{"widgetron":',
-    '{"widgetron":[', '["widgetron",', '{"name":"widgetron","value":', "b7c1d05e", "zin" + "0" * 40,
+    '"password",', "['password','", '["mysql",', "<password>", "<password><![CDATA[", '<a name="password" value="', 'name="password" ',
+    "password&quot;:&quot;", "password '", "identified by '", "eyJ1c2VyIjogImEiLCAicGF/", "eyJ1c2VyIjogImEiLCAicGFz ", "7b2270617373776f72642222 ",
+    "mysql -p", "curl -u a:b", "the password is ", '{"widgetron":[', '["widgetron",', '{"name":"widgetron","value":', "b7c1d05e", "zin" + "0" * 40,
 ]  # fmt: skip
 
 

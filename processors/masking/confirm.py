@@ -30,6 +30,8 @@ BASE64 = 2
 """Tag of events `wrapped.SIZE` characters behind the beginning of what looks like text in base64."""
 HEX = 3
 """The same of hex."""
+LONGEST_NAME = 200
+"""A longer string names nothing that follows it in a list."""
 HANDED = 4
 """Tag of events behind a sensitive name whose value is handed over otherwise than by colon or equals sign."""
 FIRST_RULE = 5
@@ -158,10 +160,16 @@ class Confirmer:
 
     def _listed(self, unit: Unit, end: int) -> None:
         """Mask what follows a name, or a command, in a JSON array."""
-        found = handed.in_json(unit.text, end, self._policy)
-        if found is not None:
-            self.field(unit, found[0].lstrip(b"-"), found[1])
+        text = unit.text
+        closing = text.rfind(b'"', max(0, end - 8), end)
+        opening = text.rfind(b'"', max(0, closing - LONGEST_NAME), max(0, closing))
+        if opening < 0:
             return
+        name = text[opening + 1 : closing]
+        if handed.in_json(text, name, opening, end, self._policy):
+            self.field(unit, name.lstrip(b"-"), end)
+            return
+        unit.walk(LOOK)
         for start, stop in handed.arguments(unit.text, end):
             unit.walk(LOOK)
             if not self._policy.placeholders.only(unit.text[start:stop]):
@@ -226,8 +234,12 @@ class Confirmer:
         if name.lower() in NAME_KEYS:
             self._pairs(unit)
 
-    def named(self, unit: Unit, name: bytes) -> None:
-        """Look for name/value pairs when an escaped string reads like a sensitive name."""
+    def named(self, unit: Unit, name: bytes, opening: int, after: int) -> None:
+        """Look for what an escaped string between ``opening`` and ``after`` may name, when it reads sensitive."""
+        if unit.text[after : after + 1] == b"," and handed.in_json(
+            unit.text, name, opening, after + 1, self._policy
+        ):
+            self.field(unit, name.lstrip(b"-"), after + 1)
         if self._policy(name):
             self._pairs(unit)
 

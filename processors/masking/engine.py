@@ -191,7 +191,7 @@ class Engine:
             if text[after : after + 1] == b":":
                 self._confirmer.escaped_key(unit, decoded, after + 1)
             elif len(decoded) <= LONGEST_NAME:
-                self._confirmer.named(unit, decoded)
+                self._confirmer.named(unit, decoded, start, after)
         if b"%" in text:
             self._decode_percent(unit, children)
 

@@ -34,6 +34,7 @@ _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _CDATA = b"<![CDATA["
 _SPACE = re.compile(rb"\s")
 _HEADER = re.compile(rb"[A-Z][A-Za-z0-9]*+(?:-[A-Z][A-Za-z0-9]*+)++|(?i:authorization|cookie)")
+_PLAIN = re.compile(rb"[A-Za-z0-9_.\- ]{1,80}+")
 _WORDS = re.compile(rb"[A-Za-z]?[a-z]*+(?:[ _\-.][A-Za-z]?[a-z]*+)*+[.!?]?")
 """What a word, a name or a sentence looks like."""
 
@@ -49,7 +50,7 @@ def expressions(long: bytes, short: bytes) -> list[bytes]:
     """Return the caseless prefilter for alternations of names with a tail, and without."""
     tail = _NAME + b"{0,%d}" % TAIL
     return [
-        rb"(?:%b%b|%b[0-9]?)%b\s{0,4}," % (long, tail, short, _QUOTE),
+        rb"(?:%b[A-Za-z0-9_.\- ]{0,%d}|%b[0-9]?)%b\s{0,4}," % (long, TAIL, short, _QUOTE),
         rb"<[A-Za-z0-9_.:\-]{0,40}(?:%b|%b[\s>])" % (long, short),
         rb"(?:name|key|id)\s{0,2}=\s{0,2}%b[A-Za-z0-9_.\[\]\-]{0,40}(?:%b[A-Za-z0-9_.\]\-]{0,%d}|%b)\]?%b"
         % (_QUOTE, long, TAIL, short, _QUOTE),
@@ -60,23 +61,25 @@ def expressions(long: bytes, short: bytes) -> list[bytes]:
     ]
 
 
-def in_json(text: bytes, end: int, policy: FieldPolicy) -> tuple[bytes, int] | None:
-    """Return the name before the comma at ``end`` in an array, when what follows is its value."""
-    closing = text.rfind(b'"', max(0, end - 8), end)
-    opening = text.rfind(b'"', max(0, closing - _LONGEST_NAME), max(0, closing))
-    if opening < 0:
-        return None
+def in_json(text: bytes, name: bytes, opening: int, comma: int, policy: FieldPolicy) -> bool:
+    """Tell whether what follows a string in an array is the value it names.
+
+    Args:
+        text: JSON.
+        name: The string, decoded.
+        opening: Its opening quote.
+        comma: Just behind the comma after it.
+        policy: Judges the name.
+    """
     before = opening - 1
     while before > 0 and text[before] in b" \t\r\n":
         before -= 1
-    name = text[opening + 1 : closing]
-    if text[before : before + 1] not in (b"[", b",") or not policy(name.lstrip(b"-")):
-        return None
-    begin = skip_space(text, end)
-    value = STRING.match(text, begin)
-    if value is None:
-        return (name, end) if text[begin : begin + 1].isdigit() and _HEADER.fullmatch(name) else None
-    return (name, end) if _belongs(name, decode.string_value(value[0])) else None
+    if text[before : before + 1] not in (b"[", b",") or not _PLAIN.fullmatch(name):
+        return False
+    if not policy(name.lstrip(b"-")):
+        return False
+    value = STRING.match(text, skip_space(text, comma))
+    return value is not None and _belongs(name, decode.string_value(value[0]))
 
 
 def arguments(text: bytes, end: int) -> list[tuple[int, int]]:

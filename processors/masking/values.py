@@ -142,7 +142,7 @@ def _is_empty(
 def counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, told: bool) -> bool:
     """Tell whether a value in free text is one to mask."""
     if (
-        policy.placeholders.only(value)
+        policy.placeholders.only(value.strip())
         or value.lower() in _NOTHING
         or (value[:2] in (b"${", b"{{") and value[-1:] == b"}")
         or policy.is_harmless(name, value)

@@ -137,6 +137,14 @@ def test_text_masking_is_idempotent(text):
     assert MASKER.mask_text(once) == once
 
 
+@given(st.lists(secrets | st.sampled_from(["+", "-", "_", ".", "@", "/", "é", "0", "a", "]"]), max_size=5))
+def test_what_sticks_together_is_masked_once(parts):
+    """What did not count beside a secret does not count beside its placeholder."""
+    text = "".join(part if isinstance(part, str) else part[1] for part in parts)
+    once = MASKER.mask_text(text)
+    assert MASKER.mask_text(once) == once
+
+
 @given(documents)
 def test_escaped_and_plain_spelling_get_the_same_verdict(document):
     """Splicing the raw line and walking the decoded one mask the same values."""

@@ -20,6 +20,9 @@ _GLUED = frozenset(bytes([byte]) for byte in ALNUM | frozenset(b"_+-"))
 _AROUND = frozenset(("auth-header", "db-url", "generic"))
 """Categories whose shapes are told by what stands around a value."""
 
+_BEFORE = _GLUED | {b"."}
+"""A full stop behind a finding ends a sentence; before one it stood within a longer word."""
+
 
 @dataclass(slots=True)
 class Masked:
@@ -173,8 +176,8 @@ def _splice(unit: Unit, decision: Decision, masked: Masked) -> tuple[bytes, list
             names.append(edit.name)
             if edit.quoted:
                 replacement = b'"' + replacement + b'"'
-            elif (
-                text[edit.end : edit.end + 1] in _GLUED or text[max(edit.start - 1, 0) : edit.start] in _GLUED
+            elif text[edit.end : edit.end + 1] in _GLUED or (
+                text[max(edit.start - 1, 0) : edit.start] in _BEFORE
             ):
                 masked.again.add(unit.row)
         pieces += (text[position : edit.start], replacement)

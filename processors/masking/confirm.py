@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from processors.masking import decode, handed, values, wrapped
+from processors.masking import cookies, decode, handed, values, wrapped
 from processors.masking.decode import LOOK, Edit, Unit
 from processors.masking.nearby import NAME_KEYS, VALUE_KEYS, Nearby
 from processors.masking.placeholders import NAME
@@ -34,7 +34,9 @@ LONGEST_NAME = 200
 """A longer string names nothing that follows it in a list."""
 HANDED = 4
 """Tag of events behind a sensitive name whose value is handed over otherwise than by colon or equals sign."""
-FIRST_RULE = 5
+KEY = 5
+"""Tag of events behind the first words of a private key's BEGIN or END."""
+FIRST_RULE = 6
 
 _NUMBER = b"0123456789.eE+-"
 _WHOLE = re.compile(rb"-?([0-9]+)(?:\.0*)?(?:[eE][-+]?0+)?")
@@ -67,12 +69,15 @@ class Confirmer:
         """Third-party detectors whose literals were found, by row."""
         self.unwrapped: list[Unit] = []
         """Text in base64 or hex that was found and is to be scanned."""
+        self.met_key = False
+        """A BEGIN or END of a private key was met."""
 
     def forget(self) -> None:
         """Begin a batch: what a failed one noted for third parties is void, and its time."""
         self.seen = {}
         self._nearby.forget()
         self.unwrapped = []
+        self.met_key = False
         for find in self._timed:
             find.begin()
 
@@ -136,10 +141,17 @@ class Confirmer:
             found = values.text_value(unit.text, low, high, end, self._policy, covered=unit.covered)
             unit.walk(LOOK if found is None else LOOK + found[1] - found[0])
             if found is not None:
-                unit.covered = found[:2]
-                unit.edits.append(Edit(*found, field=True))
+                start, stop, name = found
+                unit.covered = start, stop
+                parts = None
+                if cookies.is_header(unit.text, start):
+                    parts = cookies.secrets(unit.text, start, stop, self._policy.placeholders)
+                spans = [(start, stop)] if parts is None else parts
+                unit.edits += [Edit(*span, name, field=True) for span in spans]
         elif tag == HANDED:
             self._handed(unit, low, high, end)
+        elif tag == KEY:
+            self.met_key = True
         elif tag in (BASE64, HEX):
             self._unwrap(unit, low, high, end, tag)
         elif tag >= self._first_keyword:
@@ -246,8 +258,19 @@ class Confirmer:
     def _mask_value(self, unit: Unit, name: bytes, strength: int, position: int) -> None:
         start, stop, quoted, secret = values.json_span(unit.text, position, name, strength, self._policy)
         unit.walk(LOOK + 2 * (stop - start))  # it may hold values that are walked again
-        if secret:
-            unit.edits.append(Edit(start, stop, self._policy.detector(name), quoted, field=True))
+        if not secret:
+            return
+        detector = self._policy.detector(name)
+        parts = None
+        if not quoted and name.lower().endswith(b"cookie"):
+            place = unit.inner(start - 1)
+            text = (place or unit).text
+            span = (start, stop) if place is None else (0, len(text))
+            parts = cookies.secrets(text, *span, self._policy.placeholders)
+            if parts is not None:
+                (place or unit).edits += [Edit(*part, detector, field=True) for part in parts]
+        if parts is None:
+            unit.edits.append(Edit(start, stop, detector, quoted, field=True))
 
     def _pairs(self, unit: Unit) -> None:
         """Mask the values of all name/value pairs of a JSON unit, in one pass over its tokens."""

@@ -88,21 +88,20 @@ class Engine:
             events = _at_start(self._scanner, lines[0] if lines else b"", events)
         units: dict[int, Unit] = {}
         children: list[Unit] = []
-        if b"\\" in buffer or b"%" in buffer:
-            for row, line in enumerate(lines):
-                if (b"\\" in line or b"%" in line) and decode.has_escapes(line):
-                    unit = units[row] = self._open(row, line, heads)
-                    self._expand(unit, children)
-        if events:
-            # A JSON object may hold newlines too, when it came as a string of its own.
-            plain = heads is None or None in heads or buffer.count(b"\n") != len(lines) - 1
-            for row, own in (
-                _by_row(events, [len(line) for line in lines]) if plain else _by_line(events, buffer)
-            ):
-                unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
-                self._confirmer.judge(unit, own)
+        marks = [mark for mark in (b"\\", b"%") if mark in buffer]
+        starts = list(accumulate((len(line) + 1 for line in lines), initial=0)) if events or marks else []
+        for row in _rows_with(marks, buffer, starts):
+            line = lines[row]
+            if decode.has_escapes(line):
+                unit = units[row] = self._open(row, line, heads)
+                self._expand(unit, children)
+        for row, own in _by_row(events, starts):
+            unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
+            self._confirmer.judge(unit, own)
         self._scan(children)
-        for row, (start, stop) in (self.spread_keys(lines, buffer) if keys is None else keys).items():
+        if keys is None:
+            keys = spread.spans(lines) if self._pem and self._confirmer.met_key else {}
+        for row, (start, stop) in keys.items():
             unit = units.get(row) or units.setdefault(row, self._open(row, lines[row], heads))
             unit.edits.append(Edit(start, stop, self._pem))
         self._confirmer.settle()
@@ -135,7 +134,8 @@ class Engine:
                 return
             done = len(children)
             texts = [child.text for child in batch]
-            for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), [0, *map(len, texts)]):
+            starts = list(accumulate((len(text) + 1 for text in (b"", *texts)), initial=0))
+            for index, own in _by_row(self._scanner.scan(b"\n" + b"\n".join(texts)), starts):
                 if index:
                     self._confirmer.judge(batch[index - 1], own)
 
@@ -224,35 +224,35 @@ def _at_start(scanner: Scanner, first: bytes, events: list[tuple[int, int]]) -> 
     return sorted({*events, *more})
 
 
-def _by_row(events: list[tuple[int, int]], sizes: list[int]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Group (end, tag) events by the joined text they end in, with offsets in that text."""
-    starts = list(accumulate((size + 1 for size in sizes), initial=0))
+def _rows_with(marks: Sequence[bytes], buffer: bytes, starts: Sequence[int]) -> list[int]:
+    """Return the rows in which one of the marks stands; few lines have any, so they are not asked one by one."""
+    rows = set()
+    for mark in marks:
+        position = buffer.find(mark)
+        while position >= 0:
+            row = bisect_right(starts, position) - 1
+            rows.add(row)
+            position = buffer.find(mark, starts[row + 1])
+    return sorted(rows)
+
+
+def _by_row(
+    events: Sequence[tuple[int, int]], starts: Sequence[int]
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Group (end, tag) events by the joined text they end in, with offsets in that text.
+
+    Args:
+        events: In order.
+        starts: Where the texts begin, and one more would.
+    """
     place, count = 0, len(events)
     while place < count:
         row = bisect_right(starts, events[place][0] - 1) - 1
         start, limit = starts[row], starts[row + 1]
+        size = limit - start - 1
         own = []
         while place < count and events[place][0] <= limit:
             end, tag = events[place]
-            own.append((min(end - start, sizes[row]), tag))
-            place += 1
-        yield row, own
-
-
-def _by_line(events: list[tuple[int, int]], buffer: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """As `_by_row`, for a buffer in which every newline ends a line."""
-    place, count = 0, len(events)
-    row = position = 0
-    while place < count:
-        at = events[place][0] - 1
-        row += buffer.count(b"\n", position, at)
-        position = at
-        start = buffer.rfind(b"\n", 0, at) + 1
-        stop = buffer.find(b"\n", at)
-        stop = len(buffer) if stop < 0 else stop
-        own = []
-        while place < count and events[place][0] <= stop + 1:
-            end, tag = events[place]
-            own.append((min(end, stop) - start, tag))
+            own.append((min(end - start, size), tag))
             place += 1
         yield row, own

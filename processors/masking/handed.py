@@ -24,7 +24,7 @@ _LONGEST_NAME = 160
 _ELEMENT = re.compile(rb"<(?:[A-Za-z0-9_\-.]{1,40}+:)?([A-Za-z0-9_.\-]{1,80}+)")
 _LIST_NAME = re.compile(rb"([\"'])([A-Za-z0-9_.\- ]{1,80}+)\1[ \t\r\n]{0,4}+,\Z")
 _ATTRIBUTE = re.compile(
-    rb"(?i:\b(?:name|key|id)[ \t]{0,2}+=[ \t]{0,2}+)([\"'])([A-Za-z0-9_.\[\]\-]{1,100}+)\1\Z"
+    rb"(?i:\b(?:name|key)[ \t]{0,2}+=[ \t]{0,2}+)([\"'])([A-Za-z0-9_.\[\]\-]{1,100}+)\1\Z"
 )
 _VALUE = re.compile(rb"(?i:\bvalue[ \t]{0,2}+=[ \t]{0,2}+)([\"'])")
 _ENTITY = re.compile(rb"([A-Za-z0-9_.\-]{1,80}+)&(?:quot|apos|#34|#39|#x2[27]);[ \t]{0,4}+[:=]\Z")
@@ -52,7 +52,7 @@ def expressions(long: bytes, short: bytes) -> list[bytes]:
     return [
         rb"(?:%b[A-Za-z0-9_.\- ]{0,%d}|%b[0-9]?)%b\s{0,4}," % (long, TAIL, short, _QUOTE),
         rb"<[A-Za-z0-9_.:\-]{0,40}(?:%b|%b[\s>])" % (long, short),
-        rb"(?:name|key|id)\s{0,2}=\s{0,2}%b[A-Za-z0-9_.\[\]\-]{0,40}(?:%b[A-Za-z0-9_.\]\-]{0,%d}|%b)\]?%b"
+        rb"(?:name|key)\s{0,2}=\s{0,2}%b[A-Za-z0-9_.\[\]\-]{0,40}(?:%b[A-Za-z0-9_.\]\-]{0,%d}|%b)\]?%b"
         % (_QUOTE, long, TAIL, short, _QUOTE),
         rb"%b%b&(?:quot|apos|#34|#39|#x2[27]);\s{0,4}[:=]" % (long, tail),
         rb'["/](?:mysql(?:dump|admin)?|mariadb(?:-dump)?|redis-cli|curl|sshpass)"\s{0,4},',
@@ -217,7 +217,7 @@ def _content(text: bytes, begin: int, high: int, name: bytes, policy: FieldPolic
     stop = text.find(b"<", begin, high)
     if stop < 0:
         stop = high
-        if _SPACE.search(text, begin, stop):
+        if _SPACE.search(text, begin, stop) or not text[begin : begin + 1].isalnum():
             return None
     elif text[stop + 1 : stop + 2] != b"/":
         return None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrig import Attributes, Batch, ConfigError, RejectedError, Resource, Verdict
 
-from processors.masking import confirm, handed, pack, wrapped
+from processors.masking import confirm, handed, pack, spread, wrapped
 from processors.masking.confirm import Confirmer
 from processors.masking.database import ENGINES, KINDS, EngineError, Pattern, PatternError, Scanner
 from processors.masking.decisions import Decisions
@@ -95,6 +95,7 @@ class Masker:
         policy = FieldPolicy(self._names, placeholders)
         groups: dict[str, list[Pattern]] = {kind: [] for kind in KINDS}
         groups["main"] += field_patterns(policy) + handed_patterns(policy)
+        groups["main"].append(Pattern(spread.EXPRESSION, confirm.KEY))
         groups["digits"] += wrapped_patterns()
         for tag, rule in enumerate(rules, confirm.FIRST_RULE):
             instead = rule.instead.encode() if isinstance(rule, GitleaksRule) else b""

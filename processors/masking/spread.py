@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from processors.masking.decode import STRING, skip_space
 
-MARK = b"PRIVATE KEY"
+EXPRESSION = rb"-----(?:BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY"
 """A request without it is not looked at."""
+MARK = b"PRIVATE KEY"
 MOST = 200
 """So many records may belong to one key."""
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-----")

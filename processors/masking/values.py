@@ -160,7 +160,12 @@ def _name_before(text: bytes, low: int, position: int) -> tuple[bytes, int]:
     """Return a name and where it, or the quote around it, begins."""
     window = text[max(low, position - _LONGEST_KEY) : position].rstrip(b" \t\r\n")
     base = max(low, position - _LONGEST_KEY)
-    if window[-1:] == b"]" and b":" not in window[window.rfind(b"[") :]:  # [password] => x
+    if (
+        window[-1:] == b"]"
+        and text[position + 1 : position + 2] == b">"
+        and b":" not in window[window.rfind(b"[") :]
+    ):
+        # [password] => x
         window = window[:-1]
     quote = window[-1:]
     if quote in (b'"', b"'"):

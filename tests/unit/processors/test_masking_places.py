@@ -106,7 +106,7 @@ def test_deeper_wrappings_are_not_followed(masker):
     [
         f'["X-Api-Key","«{PW}»"]',
         f'{{"h":["Host","x","Authorization","«Custom {PW}»","Accept","y"]}}',
-        f'{{"h":[["Cookie","«a={PW}; b»"]]}}',
+        f'{{"h":[["Cookie","a=«{PW}»; Path=/"]]}}',
         f'{{"argv":["db","--password","«{PW}»","x"]}}',
         '["x","--api-key","«correcthorse»"]',
         f'[["password","«{PW}»"]]',
@@ -144,6 +144,26 @@ def test_a_value_that_is_handed_over_is_masked(masker, line):
     masked = masker.mask_text(before + value + behind)
     assert masked == before + FIELD + behind
     assert masker.mask_text(masked) == masked
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Cookie: sid=zq81; theme=dark", f"Cookie: sid={FIELD}; theme={FIELD}"),
+        ('{"cookie":"sid=zq81; b=\\"x\\""}', f'{{"cookie":"sid={FIELD}; b=\\"{FIELD}\\""}}'),
+        (
+            "Set-Cookie: sid=zq81; Path=/; HttpOnly; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+            f"Set-Cookie: sid={FIELD}; Path=/; HttpOnly; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+        ),
+        ("Set-Cookie: a=b; Path=/, c=zq81", f"Set-Cookie: a={FIELD}; Path={FIELD}"),
+        ("Cookie: zq81; a=b", f"Cookie: {FIELD}"),
+        ('[{"name":"Cookie","value":"a=b; c=d"}]', f'[{{"name":"Cookie","value":"a={FIELD}; c={FIELD}"}}]'),
+    ],
+)
+def test_names_and_attributes_of_cookies_stay(masker, line, expected):
+    """Only values go; what is no list of cookies goes whole."""
+    assert masker.mask_text(line) == expected
+    assert masker.mask_text(expected) == expected
 
 
 @pytest.mark.parametrize(

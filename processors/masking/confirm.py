@@ -193,10 +193,10 @@ class Confirmer:
         found = handed.in_text(unit.text, low, high, end, self._policy)
         unit.walk(LOOK)
         if found is not None:
-            start, stop, _ = found
+            start, stop, name = found
             unit.walk(stop - start)
             unit.done[HANDED] = stop
-            unit.edits.append(Edit(start, stop, NAME, field=True))
+            unit.edits.append(Edit(start, stop, self._policy.detector(name), field=True))
 
     def _unwrap(self, unit: Unit, low: int, high: int, end: int, tag: int) -> None:
         if end <= unit.done.get(tag, 0):

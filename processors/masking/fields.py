@@ -235,6 +235,12 @@ class FieldPolicy:
             _alternations(sorted(lone), _SMALL_GAP),
         )
 
+    def credentials(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the caseless expressions of credentials alone: that may have a tail, and that may not."""
+        long = _shortest(self._names.strong | self._names.weak, ends=False)
+        short = _shortest(self._names.short | self._names.lone, ends=True)
+        return _alternations(long, _SMALL_GAP), _alternations(short, _SMALL_GAP)
+
 
 def _shortest(phrases: frozenset[str], *, ends: bool) -> list[str]:
     """Leave out the phrases in which, or at the end of which, another stands: wherever they match, it does."""

@@ -24,8 +24,9 @@ _LONGEST_NAME = 160
 _ELEMENT = re.compile(rb"<(?:[A-Za-z0-9_\-.]{1,40}+:)?([A-Za-z0-9_.\-]{1,80}+)")
 _LIST_NAME = re.compile(rb"([\"'])([A-Za-z0-9_.\- ]{1,80}+)\1[ \t\r\n]{0,4}+,\Z")
 _ATTRIBUTE = re.compile(
-    rb"(?i:\b(?:name|key)[ \t]{0,2}+=[ \t]{0,2}+)([\"'])([A-Za-z0-9_.\[\]\-]{1,100}+)\1\Z"
+    rb"(?i:\b(?:name|key)[ \t]{0,2}+=[ \t]{0,2}+)([\"'])([A-Za-z0-9_.\[\]\-]{1,100}+)[\"']?+\Z"
 )
+_REST = re.compile(rb"([A-Za-z0-9_.\[\]\-]{0,60}+)([\"'])")
 _VALUE = re.compile(rb"(?i:\bvalue[ \t]{0,2}+=[ \t]{0,2}+)([\"'])")
 _ENTITY = re.compile(rb"([A-Za-z0-9_.\-]{1,80}+)&(?:quot|apos|#34|#39|#x2[27]);[ \t]{0,4}+[:=]\Z")
 _OPENS = re.compile(rb"[ \t]{0,4}+&(?:quot|apos|#34|#39|#x2[27]);")
@@ -46,19 +47,29 @@ _FLAGS = {
 _MOST_ARGUMENTS = 40
 
 
-def expressions(long: bytes, short: bytes) -> list[bytes]:
+def expressions(long: list[bytes], short: list[bytes]) -> list[bytes]:
     """Return the caseless prefilter for alternations of names with a tail, and without."""
-    tail = _NAME + b"{0,%d}" % TAIL
-    return [
-        rb"(?:%b[A-Za-z0-9_.\- ]{0,%d}|%b[0-9]?)%b\s{0,4}," % (long, TAIL, short, _QUOTE),
-        rb"<[A-Za-z0-9_.:\-]{0,40}(?:%b|%b[\s>])" % (long, short),
-        rb"(?:name|key)\s{0,2}=\s{0,2}%b[A-Za-z0-9_.\[\]\-]{0,40}(?:%b[A-Za-z0-9_.\]\-]{0,%d}|%b)\]?%b"
-        % (_QUOTE, long, TAIL, short, _QUOTE),
-        rb"%b%b&(?:quot|apos|#34|#39|#x2[27]);\s{0,4}[:=]" % (long, tail),
+    tail = b"{0,%d}" % TAIL
+    attribute = rb"(?:name|key)\s{0,2}=\s{0,2}" + _QUOTE + rb"[A-Za-z0-9_.\[\]\-]{0,40}"
+    found = [
         rb'["/](?:mysql(?:dump|admin)?|mariadb(?:-dump)?|redis-cli|curl|sshpass)"\s{0,4},',
         rb"(?:password|passwd|passphrase|pwd|identified\s{1,4}(?:with\s{1,4}[a-z0-9_]{1,40}\s{1,4})?(?:by|as))"
         rb"(?:\s{1,4}|\s?\(\s?)" + _QUOTE,
     ]
+    for names in long:
+        found += [
+            rb"%b[A-Za-z0-9_.\- ]%b%b\s{0,4}," % (names, tail, _QUOTE),
+            rb"%b%b%b&(?:quot|apos|#34|#39|#x2[27]);\s{0,4}[:=]" % (names, _NAME, tail),
+            rb"<[A-Za-z0-9_.:\-]{0,40}" + names,
+            attribute + names,
+        ]
+    for names in short:
+        found += [
+            rb"%b[0-9]?%b\s{0,4}," % (names, _QUOTE),
+            rb"<[A-Za-z0-9_.:\-]{0,40}%b[\s>]" % names,
+            attribute + names + _QUOTE,
+        ]
+    return found
 
 
 def in_json(text: bytes, name: bytes, opening: int, comma: int, policy: FieldPolicy) -> bool:
@@ -130,10 +141,16 @@ def in_text(text: bytes, low: int, high: int, end: int, policy: FieldPolicy) -> 
         return _listed(text, before, high, end, policy)
     if last in (b":", b"="):
         return _entity(text, before, high, end, policy)
+    found = _ATTRIBUTE.search(before)
+    if found:
+        name = found[2]
+        if last not in (b'"', b"'"):
+            rest = _REST.match(text, end, high)
+            if rest is None or rest[2] != found[1]:
+                return None
+            name, end = name + rest[1], rest.end()
+        return _attribute(text, (low, high), end, name, policy)
     if last in (b'"', b"'"):
-        found = _ATTRIBUTE.search(before)
-        if found:
-            return _attribute(text, (low, high), end, found[2], policy)
         return _quoted(text, high, end, policy)
     return _element(text, low, high, end, policy)
 

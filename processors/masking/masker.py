@@ -351,12 +351,12 @@ def _together(alternations: list[bytes]) -> list[bytes]:
 
 def handed_patterns(policy: FieldPolicy) -> list[Pattern]:
     """Return the prefilter of sensitive names whose value does not follow a colon or equals sign."""
-    long, short = policy.prefilter()
+    long, short = policy.credentials()
     if not long and not short:
         return []
-    long, short = long or short, short or long
-    tail = rb"[A-Za-z0-9_.\-]{0,%d}" % TAIL
-    spelled = [long + rb'[^"\n]{0,%d}"\s{0,4}=' % TAIL, long + tail + rb"(?:\]\s{0,8}|\s{5,16})[:=]"]
+    tail = b"{0,%d}" % TAIL
+    spelled = [rb'%b[^"\n]%b"\s{0,4}=' % (each, tail) for each in long]
+    spelled += [rb"%b[A-Za-z0-9_.\-]%b(?:\]\s{0,8}|\s{5,16})[:=]" % (each, tail) for each in long]
     return [
         *(Pattern(each, confirm.HANDED, caseless=True) for each in handed.expressions(long, short)),
         *(Pattern(each, confirm.FIELD, caseless=True) for each in spelled),

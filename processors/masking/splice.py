@@ -128,7 +128,9 @@ def _lift(child: Unit, decision: Decision, masked: Masked) -> None:
     if parent is None:
         raise ValueError("a child without parent")
     if child.wrapped:
-        first = _moved(min(child.edits, key=_order), child, child.start, child.end)
+        first = _moved(
+            min(child.edits, key=partial(_order, decision.categories)), child, child.start, child.end
+        )
         first.action = max((edit.action for edit in child.edits), key=STRICTNESS.__getitem__)
         first.field = False  # it tells more than the name of a field it is the value of
         parent.edits.append(first)

@@ -13,8 +13,9 @@ import base64
 import binascii
 import re
 
+from processors.masking.checkdigits import digits
 from processors.masking.decode import Unit
-from processors.masking.validators import digits, opaque
+from processors.masking.validators import opaque
 
 SIZE = 24
 """Characters that the prefilter reads: text of so many is looked at."""

@@ -54,6 +54,7 @@ class Nearby:
         self._noted: dict[Unit, list[tuple[int, int, int, int]]] = {}
         self._windows: dict[tuple[Unit, int], list[Window]] = {}
         self._masked: dict[Unit, _Masked] = {}
+        self._clean = _Masked(Unit(b"", False, 0), placeholders)
 
     def forget(self) -> None:
         """Begin a batch."""
@@ -82,7 +83,9 @@ class Nearby:
         """Return what of a unit was masked before any keyword was looked at."""
         masked = self._masked.get(unit)
         if masked is None:
-            masked = self._masked[unit] = _Masked(unit, self._placeholders)
+            is_clean = not unit.edits and b"[" not in unit.text  # most are
+            masked = self._clean if is_clean else _Masked(unit, self._placeholders)
+            self._masked[unit] = masked
         return masked
 
     def _look(self, unit: Unit, masked: _Masked, low: int, high: int, end: int, tag: int) -> None:
@@ -267,6 +270,8 @@ class _Masked:
 
         The value of a field still counts, since a rule tells more of it; but nothing behind it.
         """
+        if not self._starts and not self._fields:
+            return low, high
         place = bisect_left(self._starts, end)
         if place < len(self._starts):
             high = min(high, self._starts[place])

@@ -2,6 +2,7 @@
 # make test   all tests; those that need the real Loki build it when Go is there
 # make check  format, lint, types, layers
 # make loki   the real Loki and logcli for tests, into .cache/
+# make quality  recall on the corpus of tests/corpus, and harmless lines altered (ARGS=--missed lists them)
 # make bench  records per CPU-second, and the floor of the library calls beside it
 # make lock   resolve the dependencies anew
 
@@ -12,7 +13,7 @@ LOKI_VERSION := 3.7.8
 LOKI := .cache/loki-$(LOKI_VERSION)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml sdk/pyproject.toml examples/headrig-owner/pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: run test check loki bench lock clean
+.PHONY: run test check loki quality bench lock clean
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "headrig needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -42,6 +43,9 @@ $(LOKI)/%: tests/loki/go.mod tests/loki/go.sum
 	@echo "headrig: building $* $(LOKI_VERSION) (8 minutes when nothing is cached)"
 	@mkdir -p $(LOKI)
 	@cd tests/loki && CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags "-s -w -X github.com/grafana/loki/v3/pkg/util/build.Version=$(LOKI_VERSION)" -o ../../$@ github.com/grafana/loki/v3/cmd/$*
+
+quality: $(READY)
+	@$(BIN)/python -m tests.corpus.report $(ARGS)
 
 bench: $(READY)
 	@$(BIN)/python bench/throughput.py $(ARGS)

@@ -4,6 +4,7 @@
 # make loki   the real Loki and logcli for tests, into .cache/
 # make quality  recall on the corpus of tests/corpus, and harmless lines altered (ARGS=--missed lists them)
 # make bench  records per CPU-second, and the floor of the library calls beside it
+# make bench-mask  the masker alone, beside a bare scan (ARGS=--anchors: and beside its peers)
 # make lock   resolve the dependencies anew
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ LOKI_VERSION := 3.7.8
 LOKI := .cache/loki-$(LOKI_VERSION)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml sdk/pyproject.toml examples/headrig-owner/pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: run test check loki quality bench lock clean
+.PHONY: run test check loki quality bench bench-mask lock clean
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "headrig needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -49,6 +50,9 @@ quality: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/throughput.py $(ARGS)
+
+bench-mask: $(READY)
+	@$(BIN)/python bench/mask.py $(ARGS)
 
 lock: $(READY)
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.corpus import harmless, measure, places, plant
 
-CATEGORY, PLACE, ALTERED, COLLATERAL = 0.98, 0.95, 0.0005, 0.02
+CATEGORY, PLACE, ALTERED, COLLATERAL = 0.98, 0.95, 0.0005, 0.05
 """Least recall of a category in plain places, and of a place; largest share of harmless lines altered, and of lines
 that lose what stands beside a secret."""
 HARMLESS = 20_400

@@ -35,10 +35,10 @@ azure-cosmosdb-key | AccountEndpoint=https://{w}.documents.azure.com:443/;Accoun
 azure-devops-pat | {l32:52} | azure devops pat, azure devops token, ado pat
 azure-devops-pat/new | {n:75}AZDO{n:5}
 azure-cask-key | {n:52}JQQJ99{n:26}
-azure-function-key | {u:44}AzFu{n:6}==
-azure-search-key | {n:42}AzSe{n:6}
-azure-container-registry-key | {n:42}+ACR{n:6}
-azure-redis-key | {n:33}AzCa{n:6}=
+azure-function-key | {u:44}AzFu{u:5}{=A|Q|g|w}==
+azure-search-key | {n:42}AzSe{=A|B|C|D}{n:5}
+azure-container-registry-key | {n:42}+ACR{=A|B|C|D}{n:5}
+azure-redis-key | {n:33}AzCa{=A|B|C|D|E|P}{n:5}=
 azure-apim-key | {x:32} | ocp apim subscription key, apim subscription key
 azure-publish-password | <publishProfile userName="${w}" userPWD="«{n:60}»" />
 alibaba-access-key-id | LTAI{n:20}

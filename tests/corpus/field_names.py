@@ -111,6 +111,11 @@ def _flag(name: str, value: str) -> str:
     return f"exec: tool --zone {KEPT} --{name.replace('_', '-')}={value} --verbose"
 
 
+def _template(shape: str) -> Callable[[str, str], str]:
+    """Return a form from a text with NAME, VALUE and KEPT in it."""
+    return lambda name, value: shape.replace("NAME", name).replace("KEPT", KEPT).replace("VALUE", value)
+
+
 FORMS: dict[str, Callable[[str, str], str]] = {
     "flat": _flat,
     "deep": _deep,
@@ -133,6 +138,33 @@ FORMS: dict[str, Callable[[str, str], str]] = {
     "logfmt quoted": _logfmt_quoted,
     "flag": _flag,
 }
+CODE = {
+    shape: _template(shape)
+    for shape in (
+        "NAME = VALUE\nzone = KEPT",
+        'NAME = "VALUE"\nzone = "KEPT"',
+        "NAME='VALUE' zone=KEPT",
+        '{\n    "zone": "KEPT",\n    "NAME": "VALUE"\n}',
+        '{\\"zone\\": \\"KEPT\\", \\"NAME\\": \\"VALUE\\"}',
+        "<zone>KEPT</zone>\n<NAME>\n    VALUE\n</NAME>",
+        'NAME: "VALUE"\nzone: KEPT',
+        "NAME: 'VALUE' # KEPT",
+        'String NAME = "VALUE"; // KEPT',
+        'var NAME string = "VALUE" // KEPT',
+        'NAME := "VALUE" // KEPT',
+        'NAME ?= "VALUE"\nZONE ?= KEPT',
+        'NAME ::= "VALUE"\nZONE ::= KEPT',
+        'config["NAME"] = "VALUE"; // KEPT',
+        "config['NAME'] = 'VALUE' # KEPT",
+        "{PATH=/usr/bin, NAME=VALUE, ZONE=KEPT}",
+        "zone=KEPT;NAME=VALUE;retries=3",
+        'zone=KEPT, NAME="VALUE", retries=3',
+        "[NAME: VALUE, zone: KEPT]",
+        'System.setProperty("NAME", "VALUE"); // KEPT',
+        'getenv("NAME", "VALUE") # KEPT',
+    )
+}
+"""How code, configuration and build logs write a pair."""
 INTEGER = "integer value"
 
 
@@ -152,6 +184,7 @@ def value(draw: Draw) -> str:
             lambda: draw.uuid(),
             lambda: draw.chars("u", 40),
             lambda: draw.shape("{l:8}"),
+            lambda: draw.shape("{n:5}{=!|#|*|^|~}{n:4}{=.|_|-|+}{n:4}"),
         ]
     )()
 

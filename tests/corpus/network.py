@@ -49,7 +49,7 @@ RECIPES = (
     Recipe(
         "imsi",
         "network",
-        lambda draw: draw.choice(["26201", "310260", "23415", "20801"]) + draw.digits(9),
+        lambda draw: (draw.choice(["26201", "310260", "23415", "20801"]) + draw.digits(10))[:15],
         ("imsi",),
         number=True,
     ),

@@ -170,6 +170,10 @@ RECIPES = (
     _of("us-ssn", ssn),
     _of("us-ssn/bare", lambda draw: ssn(draw).replace("-", ""), "ssn, social security number", number=True),
     _of("us-ssn/spaced", lambda draw: ssn(draw).replace("-", " "), "ssn, social security number"),
+    _of(
+        "us-ssn/half", lambda draw: (lambda one: one[:6] + one[7:])(ssn(draw)), "ssn, social security number"
+    ),
+    _of("us-itin/bare", lambda draw: _itin(draw).replace("-", ""), "itin, taxpayer id"),
     _of("us-itin", _itin, "itin, taxpayer id"),
     _of("us-ein", _ein, "ein, employer id number, federal tax id"),
     _of("us-npi", _npi, "npi, npi number", number=True),

@@ -25,7 +25,7 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def name_for(draw: Draw, recipe: Recipe, *, styles: str = "snake camel kebab screaming title") -> str:
+def name_for(draw: Draw, recipe: Recipe, *, styles: str = "snake camel kebab screaming title pascal") -> str:
     """Return a name that holds the recipe's keyword, or a neutral one."""
     if not recipe.keywords:
         return draw.choice(_NEUTRAL)
@@ -33,6 +33,8 @@ def name_for(draw: Draw, recipe: Recipe, *, styles: str = "snake camel kebab scr
     style = draw.choice(styles.split())
     if style == "camel":
         return parts[0] + "".join(part.capitalize() for part in parts[1:])
+    if style == "pascal":
+        return "".join(part.capitalize() for part in parts)
     if style == "title":
         return "-".join(part.capitalize() for part in parts)
     joined = ("-" if style == "kebab" else "_").join(parts)
@@ -55,7 +57,9 @@ def sentence(draw: Draw, recipe: Recipe, text: str) -> str:
             "{k} {v} ",
             "{k}: {v} ",
             "{k} is {v}, ",
+            "my {k} is {v}. ",
             "{k} = {v} ",
+            "{k} found: {v} ",
             "{v} is the {k} ",
             "{v} ({k}) ",
             "{v} as {k} ",

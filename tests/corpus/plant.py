@@ -130,6 +130,16 @@ def names(seed: int, each: int = 1) -> Iterator[Planted]:
         )
 
 
+def code(seed: int, each: int = 1) -> Iterator[Planted]:
+    """Yield every credential field name as code, configuration and build logs write it."""
+    draw = Draw(seed)
+    for name in field_names.NAMES:
+        for form, make in field_names.CODE.items():
+            for _ in range(each):
+                value = field_names.value(draw)
+                yield Planted(name, "names", form, (make(name, value).encode(),), (value,))
+
+
 def personal_names(seed: int, each: int = 3) -> Iterator[Planted]:
     """Yield personal data that only its name tells."""
     draw = Draw(seed)

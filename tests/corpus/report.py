@@ -113,6 +113,7 @@ def main() -> None:
         ("recall per place", plant.everywhere(chosen.seed), by_place, PLACE),
         ("private keys over records", plant.split_keys(chosen.seed, 60), by_place, PLACE),
         ("credential field names", plant.names(chosen.seed), by_place, PLACE),
+        ("credential field names in code", plant.code(chosen.seed), by_place, PLACE),
         ("personal field names", plant.personal_names(chosen.seed), by_place, PLACE),
     ):
         tally = measure.measure(masker, planted)

@@ -40,7 +40,7 @@ intercom-token | dG9rO{b:54}=
 zendesk-token | {n:40} | zendesk api token, zendesk token
 """
 _WORK = """
-asana-pat | {d:1}/{d:16}:{x:32}
+asana-pat | {=0|1|2}/{d:16}:{x:32}
 notion-token | ntn_{d:11}{n:35}
 notion-token/legacy | secret_{n:43}
 linear-key | lin_api_{n:40}

@@ -41,7 +41,7 @@ def test_private_keys_over_records(masker):
     assert_found(tally, report.by_place(tally), report.PLACE)
 
 
-@pytest.mark.parametrize("kind", [plant.names, plant.personal_names])
+@pytest.mark.parametrize("kind", [plant.names, plant.code, plant.personal_names])
 def test_field_names(masker, kind):
     """A value is masked because of its field's name, however the field is written down."""
     tally = measure.measure(masker, kind(seed=1))

@@ -139,7 +139,7 @@ FORMS: dict[str, Callable[[str, str], str]] = {
     "flag": _flag,
 }
 CODE = {
-    shape: _template(shape)
+    shape.replace("\n", " | "): _template(shape)
     for shape in (
         "NAME = VALUE\nzone = KEPT",
         'NAME = "VALUE"\nzone = "KEPT"',

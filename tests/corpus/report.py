@@ -23,7 +23,7 @@ from tests.corpus import harmless, measure, places, plant
 CATEGORY, PLACE, ALTERED, COLLATERAL = 0.98, 0.95, 0.0005, 0.05
 """Least recall of a category in plain places, and of a place; largest share of harmless lines altered, and of lines
 that lose what stands beside a secret."""
-HARMLESS = 20_400
+HARMLESS = 20_700
 
 
 def categories(tally: measure.Tally) -> list[tuple[str, float, int]]:
@@ -53,7 +53,7 @@ def table(
         lost = tally.collateral.get(name, 0)
         beside = f"   lost beside it: {lost}" if lost else ""
         low = least if name not in places.SOFT else 0
-        yield f"  {name:30} {recall:6.3f}  n={planted:<6}{'' if recall >= low else ' LOW'}{beside}"
+        yield f"  {name:48} {recall:6.3f}  n={planted:<6}{'' if recall >= low else ' LOW'}{beside}"
 
 
 def missed(tally: measure.Tally) -> Iterator[str]:
@@ -66,14 +66,16 @@ def missed(tally: measure.Tally) -> Iterator[str]:
         yield f"  {category:12} {name:36} {sum(where.values()):4}/{total:<4} {', '.join(f'{place} {n}' for place, n in where.most_common(6))}"
 
 
-def _altered(report: measure.Harmless) -> Iterator[str]:
+def altered(report: measure.Harmless) -> Iterator[str]:
+    """Yield how many harmless lines were altered, and by which detectors."""
     share = len(report.altered) / report.total
     yield f"harmless lines: {len(report.altered)} of {report.total} altered = {share:.3%} (at most {ALTERED:.2%}), broken JSON {report.broken}, set aside {dict(report.refused)}"
     for name, count in report.detectors.most_common():
         yield f"  {name:36} {count}"
 
 
-def _contexts(report: measure.Harmless) -> Iterator[str]:
+def contexts(report: measure.Harmless) -> Iterator[str]:
+    """Yield what stood around what was masked in harmless lines, some for each detector."""
     shown: Counter[str] = Counter()
     for _, output in report.altered:
         text = output.decode("utf-8", "replace")
@@ -124,7 +126,7 @@ def main() -> None:
             "",
         ]
     report = measure.harmless(masker, harmless.lines(chosen.seed, HARMLESS))
-    lines += [*_altered(report), *(_contexts(report) if chosen.missed else ())]
+    lines += [*altered(report), *(contexts(report) if chosen.missed else ())]
     print("\n".join(lines))
     sys.exit(
         any(line.rstrip().endswith("LOW") or " LOW " in line for line in lines)

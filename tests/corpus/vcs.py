@@ -28,7 +28,7 @@ bitbucket-app-password | ATBB{n:24}{X:8}
 gitea-token | {x:40} | gitea token, gitea access token
 gitter-token | {u:40} | gitter token, gitter access token
 npmrc-auth | //registry.npmjs.org/:_authToken=«{uuid}»
-npmrc-auth/basic | //npm.{w}.io/:_auth=«{n:30}=»
+npmrc-auth/basic | //npm.{w}.io/:_auth=«{n:35}=»
 rubygems-key | rubygems_{x:48}
 crates-io-token | cio{n:32}
 nuget-key | oy2{l32:43}
@@ -85,7 +85,7 @@ def _bitbucket(draw: Draw) -> str:
 
 
 def _reference(draw: Draw) -> str:
-    return base64.b64encode(f"reftkn:01:{draw.digits(10)}:{draw.chars('n', 25)}".encode()).decode()
+    return base64.b64encode(f"reftkn:01:{draw.digits(10)}:{draw.chars('n', 27)}".encode()).decode()
 
 
 RECIPES = (

@@ -101,9 +101,11 @@ def _detect_secrets() -> Callable[[list[str]], int]:
     from detect_secrets.core.scan import scan_line
     from detect_secrets.settings import default_settings
 
-    settings = default_settings()
-    settings.__enter__()
-    return lambda rows: sum(1 for row in rows for _ in scan_line(row))
+    def scan(rows: list[str]) -> int:
+        with default_settings():
+            return sum(1 for row in rows for _ in scan_line(row))
+
+    return scan
 
 
 def _presidio() -> Callable[[list[str]], int]:

@@ -53,18 +53,19 @@ def install(here: Path) -> Path:
     return interpreter
 
 
-def measure(here: Path, lines: dict[str, list[bytes]], *, wanted: bool) -> None:
+def measure(here: Path, lines: dict[str, list[bytes]], *, wanted: bool, have: bool = True) -> None:
     """Print what the peers reach on the same lines.
 
     Args:
         here: The directory of the lock.
         lines: Share of lines with a secret to the lines.
         wanted: Install them when they are missing; else they are left out loudly.
+        have: Measure them when they are there.
     """
     interpreter = install(here) if wanted else python(here)
-    if not interpreter.exists():
+    if not (wanted or have) or not interpreter.exists():
         print(
-            "\nANCHORS NOT MEASURED: Kingfisher, detect-secrets and Presidio are not installed; --anchors installs them"
+            "\nANCHORS NOT MEASURED: Kingfisher, detect-secrets and Presidio were left out; --anchors installs and measures them"
         )
         return
     for share, rows in lines.items():

@@ -130,8 +130,8 @@ def _encoder(draw: Draw, name: str, text: str) -> str:
 
 
 def _newline(draw: Draw, name: str, text: str) -> str:
-    before = draw.words(2) if name in _NEUTRAL else f"{name}:"
-    return compact({"message": f"{before}\n{text}\n{KEPT}"})
+    before = "" if name in _NEUTRAL else f"{name}: "
+    return compact({"message": f"{draw.words(2)}\n{before}{text}\n{KEPT}"})
 
 
 def _tab(draw: Draw, name: str, text: str) -> str:

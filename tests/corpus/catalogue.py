@@ -15,13 +15,15 @@ from tests.corpus import (
     pii_east,
     pii_europe,
     saas,
+    synonyms,
     vcs,
 )
 
-RECIPES = (
+_OFFICIAL = (
     *cloud.RECIPES, *vcs.RECIPES, *saas.RECIPES, *payment.RECIPES, *databases.RECIPES, *auth.RECIPES, *keys.RECIPES,
     *pii_common.RECIPES, *pii_americas.RECIPES, *pii_europe.RECIPES, *pii_east.RECIPES, *pii_asia.RECIPES, *network.RECIPES,
 )  # fmt: skip
+RECIPES = (*_OFFICIAL, *synonyms.with_synonyms(_OFFICIAL))
 LEFT_OUT = {
     "identifier, no secret": "aws-unique-principal-id aws-cognito-pool-id aws-account-id gcp-oauth-client-id oracle-oci-ocid swift-bic "
     "ethereum-address uuid hostname-userinfo user-agent",

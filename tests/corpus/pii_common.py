@@ -51,6 +51,12 @@ def _address(draw: Draw) -> str:
     return f"{draw.randint(1, 250)} {draw.words(1).title()} {draw.choice(['Street', 'Road', 'Avenue'])}"
 
 
+def _post_code(draw: Draw) -> str:
+    return draw.shape(
+        draw.choice(["{d:5}", "{U:2}{d:1} {d:1}{U:2}", "{d:5}-{d:4}", "{U:1}{d:1}{U:1} {d:1}{U:1}{d:1}"])
+    )
+
+
 def _passport_mrz(draw: Draw) -> str:
     """Return both lines of a passport's zone (TD3)."""
     country = draw.choice(["UTO", "DEU", "FRA", "GBR", "USA"])
@@ -112,12 +118,16 @@ KEYED = (
     (
         "person-name-keyed",
         _name,
-        ("first_name", "lastName", "customerName", "full_name", "cardholder_name", "surname", "given_name"),
+        (
+            "first_name lastName customerName full_name cardholder_name surname given_name firstName LAST_NAME contactName "
+            "beneficiaryName maiden_name middle_name familyName patient_name"
+        ).split(),
     ),
     (
         "postal-address-keyed",
         _address,
-        ("street", "street_address", "billingAddress", "shipping_address", "address_line1", "home_address"),
+        "street street_address billingAddress shipping_address address_line1 home_address addressLine1 postalAddress mailing_address".split(),
     ),
+    ("postal-address-keyed", _post_code, "zip zip_code postcode postal_code zipCode".split()),
 )
 """Masked by the field's name alone: (row, maker, names)."""

@@ -53,7 +53,7 @@ def test_every_recipe_has_a_name_of_its_own():
     names = [recipe.name for recipe in catalogue.RECIPES]
     assert len(set(names)) == len(names) > 400
     left_out = set(" ".join(catalogue.LEFT_OUT.values()).split())
-    assert not left_out & {name.partition("/")[0] for name in names}
+    assert not left_out & {name.split("/")[0].split(",")[0] for name in names}
     assert list(plant.plain(5, 1))[:500] == list(plant.plain(5, 1))[:500]
     assert list(harmless.lines(5, 300)) == list(harmless.lines(5, 300))
 

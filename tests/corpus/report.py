@@ -23,7 +23,7 @@ from tests.corpus import harmless, measure, places, plant
 CATEGORY, PLACE, ALTERED, COLLATERAL = 0.98, 0.95, 0.0005, 0.05
 """Least recall of a category in plain places, and of a place; largest share of harmless lines altered, and of lines
 that lose what stands beside a secret."""
-HARMLESS = 20_700
+HARMLESS = 24_000
 
 
 def categories(tally: measure.Tally) -> list[tuple[str, float, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,6 +161,23 @@ def mutated(source: random.Random) -> bytes:
 def test_broken_lines_neither_crash_nor_cost_too_much(seed):
     """Whatever a line looks like, it is masked, stays masked, and costs what its size allows."""
     check(mutated(random.Random(seed)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'password:"Token\\":[""}',
+        b'"Cookie:\\\\"\\"',
+        b'"\\nCookie:\\n"}',
+        b'password:"\\\\"\\"',
+        b'password:"secret:[""}',
+        b'Token:[--password "U"]":',
+        b'"""\\\\"""\\"""\\Cookie:\\""r',
+    ],
+)
+def test_lines_that_fuzzing_found(line):
+    """What was found once is looked at first."""
+    check(line)
 
 
 @given(seeds, st.sampled_from(CANARIES))

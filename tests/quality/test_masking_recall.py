@@ -1,5 +1,7 @@
 """Recall on the corpus of our own: per category, per place, per field name. ``make quality`` prints the tables."""
 
+from itertools import islice
+
 import pytest
 
 from tests.corpus import keys, measure, places, plant, report
@@ -46,6 +48,30 @@ def test_field_names(masker, kind):
     """A value is masked because of its field's name, however the field is written down."""
     tally = measure.measure(masker, kind(seed=1))
     assert_found(tally, report.by_place(tally), report.PLACE)
+
+
+def test_what_plugins_add_is_masked(masker):
+    """Lines and attributes that a plugin brought after masking are scanned like lines."""
+    planted = list(islice(plant.plain(seed=3, each=1), 0, None, 11))
+    lines = [b'{"n":%d}' % row for row in range(len(planted))]
+    batch = masker.mask(measure.raw_batch(lines))
+    rows = list(range(0, len(planted), 2))
+    for row, one in enumerate(planted):
+        if row in rows:
+            batch.lines[row] = one.lines[0]
+        else:
+            batch.attributes[row] = {"note": one.lines[0].decode()}
+    masker.mask_batch(batch, list(range(len(planted))))
+    assert batch.origin == list(range(len(planted)))
+    missed = [
+        one.name
+        for row, one in enumerate(planted)
+        if any(
+            survives(batch.lines[row].decode() + str(dict(batch.attributes[row])), secret)
+            for secret in one.secrets
+        )
+    ]
+    assert len(missed) <= (1 - report.PLACE) * len(planted), missed
 
 
 @pytest.mark.parametrize("levels", [4, 5, 7])

@@ -53,8 +53,10 @@ def install(here: Path) -> Path:
     return interpreter
 
 
-def measure(here: Path, lines: dict[str, list[bytes]], *, wanted: bool, have: bool = True) -> None:
-    """Print what the peers reach on the same lines.
+def measure(
+    here: Path, lines: dict[str, list[bytes]], *, wanted: bool, have: bool = True
+) -> dict[str, float]:
+    """Print what the peers reach on the same lines; return the bytes per second of the fastest, by share.
 
     Args:
         here: The directory of the lock.
@@ -67,7 +69,8 @@ def measure(here: Path, lines: dict[str, list[bytes]], *, wanted: bool, have: bo
         print(
             "\nANCHORS NOT MEASURED: Kingfisher, detect-secrets and Presidio were left out; --anchors installs and measures them"
         )
-        return
+        return {}
+    fastest: dict[str, float] = {}
     for share, rows in lines.items():
         with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
             file.write(b"\n".join(rows))
@@ -80,10 +83,12 @@ def measure(here: Path, lines: dict[str, list[bytes]], *, wanted: bool, have: bo
                     print(f"  {share:5} {name:14} FAILED with {done.returncode}")
                     continue
                 found = json.loads(done.stdout.splitlines()[-1])
+                fastest[share] = max(fastest.get(share, 0.0), found["bytes"] / found["seconds"])
                 print(
                     f"  {share:5} {name:14} {found['bytes'] / found['seconds'] / 1e6:8.2f} MB/s {found['lines'] / found['seconds']:12,.0f} lines/s"
                     f"   {found['findings']:,} findings in {found['lines']:,} lines, {found['load']:.1f} s to load"
                 )
+    return fastest
 
 
 def _kingfisher() -> Callable[[list[str]], int]:

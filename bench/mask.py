@@ -142,7 +142,10 @@ def run(directory: Path, count: int, rounds: int, *, with_anchors: bool) -> None
                 f"  {label:10} {detectors:>4} detectors  {size / spent / 1e6:8.1f} MB/s {len(rows) / spent:12,.0f} lines/s   {spent / len(rows) * 1e6:7.2f} us a line"
             )
     _targets(best, all_of, len(lines["100%"]), sizes)
-    anchors.measure(HERE, lines, wanted=with_anchors, have=count > SMOKE)
+    peers = anchors.measure(HERE, lines, wanted=with_anchors, have=count > SMOKE)
+    if "1%" in peers:
+        ours = sum(len(row) + 1 for row in lines["1%"]) / best[f"mask 1% {all_of}"]
+        print(f"over the fastest peer at 1%: {ours / peers['1%']:.2f} (to reach: 1)")
 
 
 def _targets(best: dict[str, float], all_of: int, full: int, sizes: list[int]) -> None:

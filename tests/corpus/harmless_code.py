@@ -11,7 +11,7 @@ from tests.corpus.record import record
 
 _REFERENCES = (
     "password: ${{w}_PASSWORD}", "password = os.environ['{w}']", "login(username=username, password=password)", "password=request.json['password']", "apiKey: this.apiKey,", "$password = $input;",
-    "token := os.Getenv(\"TOKEN\")", "const token = await getToken(user.id);", "String secret = System.getenv(\"{w}\");", "secret = vault.read(path)", "api_key = settings.API_KEY", "password = getpass.getpass()", "client_secret = config.get('client_secret')",
+    "token := os.Getenv(\"TOKEN\")", "const token = await getToken(user.id);", "String secret = System.getenv(\"{w}\");", "secret = vault.read(path)", "password = getpass.getpass()", "client_secret = config.get('client_secret')",
     "password={{ .Values.db.password }}", "token: {{ secrets.TOKEN }}", "token: ${{ secrets.GITHUB_TOKEN }}", "GITHUB_TOKEN: ***", "password: !vault |", "password=%s user=%s", "token=%(token)s", "secret=<redacted>", "password: [FILTERED]", "api_key=[REDACTED]", "token: xxxxxxxx", "password=********",
     "my_password = True", "password = \"\"", "password = ''", "password: null", "password: ~", "token=None", "secret=undefined", "export API_KEY=", "GITHUB_API_KEY=\nDYNATRACE_API_KEY=", "snowflake.password=\njdbc.snowflake.url=jdbc:snowflake://{w}", "PuttyPassword=0", "password combination rejected",
     "--mount=type=secret,id={w}_secret", "access_token_url='https://{w}.io/login/oauth/access_token'", "token_endpoint=https://{w}.io/oauth2/token", "KeyFile=s_rsa1024_priv.pem", "-DKEYTAB_FILE=/tmp/{w}.keytab", "app.keystore.file=env/cert.p12", "secret_length = X25519.secret_length", "PasswordField passwordField = new PasswordField();",

@@ -165,6 +165,22 @@ CODE = {
     )
 }
 """How code, configuration and build logs write a pair."""
+RARE = {
+    name
+    for name in CODE
+    if name.startswith(
+        (
+            "NAME ?=",
+            "NAME ::=",
+            "var NAME string",
+            'config["NAME"]',
+            "config['NAME']",
+            "System.setProperty",
+            "getenv",
+        )
+    )
+}
+"""Source code, which logs seldom hold: measured, but asked of nobody."""
 INTEGER = "integer value"
 
 

@@ -18,12 +18,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.corpus import harmless, measure, places, plant
+from tests.corpus import field_names, harmless, measure, places, plant
 
-CATEGORY, PLACE, ALTERED, COLLATERAL = 0.98, 0.95, 0.0005, 0.05
-"""Least recall of a category in plain places, and of a place; largest share of harmless lines altered, and of lines
+CATEGORY, PLACE, CODE, ALTERED, COLLATERAL = 0.98, 0.95, 0.9, 0.0005, 0.05
+"""Least recall of a category in plain places, of a place, and of a way to write a pair in code; largest share of harmless lines altered, and of lines
 that lose what stands beside a secret."""
 HARMLESS = 24_000
+SOFT = set(places.SOFT) | field_names.RARE
+"""Places that are measured and asked of nobody."""
 
 
 def categories(tally: measure.Tally) -> list[tuple[str, float, int]]:
@@ -52,7 +54,7 @@ def table(
     for name, recall, planted in rows:
         lost = tally.collateral.get(name, 0)
         beside = f"   lost beside it: {lost}" if lost else ""
-        low = least if name not in places.SOFT else 0
+        low = least if name not in SOFT else 0
         yield f"  {name:48} {recall:6.3f}  n={planted:<6}{'' if recall >= low else ' LOW'}{beside}"
 
 
@@ -115,7 +117,7 @@ def main() -> None:
         ("recall per place", plant.everywhere(chosen.seed), by_place, PLACE),
         ("private keys over records", plant.split_keys(chosen.seed, 60), by_place, PLACE),
         ("credential field names", plant.names(chosen.seed), by_place, PLACE),
-        ("credential field names in code", plant.code(chosen.seed), by_place, PLACE),
+        ("credential field names in code", plant.code(chosen.seed), by_place, CODE),
         ("personal field names", plant.personal_names(chosen.seed), by_place, PLACE),
     ):
         tally = measure.measure(masker, planted)

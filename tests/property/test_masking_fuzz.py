@@ -173,6 +173,11 @@ def test_broken_lines_neither_crash_nor_cost_too_much(seed):
         b'password:"secret:[""}',
         b'Token:[--password "U"]":',
         b'"""\\\\"""\\"""\\Cookie:\\""r',
+        b"password:\"token='\"')",
+        b'--password ":\\" e\\"',
+        b"-----END PRIVATE KEY----- -----END PRIVATE KEY-----",
+        b"Authorization:Bearer -----END PRIVATE KEY-----\\n",
+        b'{"":"-----END PRIVATE KEY-----\\"Authorization:}"}',
     ],
 )
 def test_lines_that_fuzzing_found(line):

@@ -65,7 +65,7 @@ def _card(text: bytes, low: int, high: int, end: int) -> Found:
     if stop == high or text[stop] not in _SEPARATOR:
         # One run of digits: nearly every candidate.
         alone = stop - begin >= 13 and _alone(text, low, high, begin, stop)
-        if alone and validators.payment_card(text[begin:stop]):
+        if alone and validators.lone_card(text[begin:stop]):
             return begin, stop, stop
         if begin == low or text[begin - 1] not in _SEPARATOR:
             return NOTHING
@@ -76,7 +76,8 @@ def _card(text: bytes, low: int, high: int, end: int) -> Found:
     while stop < high and text[stop] in _CARD and stop - start < 48:
         stop += 1
     for begin, finish in _layouts([run.span() for run in _RUN.finditer(text, start, stop)], end):
-        if _alone(text, low, high, begin, finish) and validators.payment_card(text[begin:finish]):
+        accept = validators.lone_card if text[begin:finish].isdigit() else validators.payment_card
+        if _alone(text, low, high, begin, finish) and accept(text[begin:finish]):
             return begin, finish, finish
     return NOTHING
 

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from processors.masking.keywords import Keywords
     from processors.masking.placeholders import Placeholders
 
+_DIGEST = re.compile(rb"[0-9A-Fa-f]{32,64}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_WORD_BEFORE = re.compile(rb"([A-Za-z0-9]{1,20})[ \t]{0,2}[:=#]?[ \t]{0,2}[\"'(]?\Z")
+_IDS = frozenset(
+    b"trace span request req for deployed commit commits sha sha1 sha256 sha512 md5 digest etag checksum revision rev hash"
+    b" fingerprint image blob tree object version build uuid guid traceid spanid requestid correlation job run node pod"
+    b" container transaction txn tx order event message msg ref branch tag layer artifact".split()
+)
+"""Words that tell what a digest or UUID beside a vendor's name is instead."""
 NEAR = 40
 """So many bytes may stand between a keyword and its value."""
 _LONGEST_BEFORE = 160
@@ -223,8 +231,20 @@ class Nearby:
                     _near(windows, bisect_left(ends, start), stop)
                     and not masked.touches(start, stop)
                     and not self._placeholders.only(unit.text[start:stop])
+                    and not _is_other_id(unit.text, start, stop)
                 ):
                     unit.edits.append(Edit(start, stop, value.name))
+
+
+def _is_other_id(text: bytes, start: int, stop: int) -> bool:
+    """Tell whether the word before a digest or UUID says that it is something else than a key."""
+    if text[max(0, start - 7) : start].endswith((b"sha512-", b"sha384-", b"sha256-")):
+        return True
+    value = text[start:stop]
+    if not _DIGEST.fullmatch(value):
+        return False
+    word = _WORD_BEFORE.search(text, max(0, start - 24), start)
+    return word is not None and word[1].lower() in _IDS
 
 
 def _joined(windows: list[Window]) -> list[tuple[int, int, int, int]]:

@@ -59,6 +59,11 @@ def payment_card(text: bytes) -> bool:
     return 13 <= len(number) <= 19 and len(set(number)) > 1 and card_brand(number) and luhn(number)
 
 
+def lone_card(text: bytes) -> bool:
+    """Accept a PAN that nothing but its digits tells: of 14 to 16; ids and article numbers have the other lengths."""
+    return 14 <= len(text) <= 16 and payment_card(text)
+
+
 def iban(text: bytes) -> bool:
     """Check ISO 13616: country length table and mod 97 equal to 1."""
     compact = text.replace(b" ", b"")
@@ -200,6 +205,8 @@ def email(text: bytes) -> bool:
     second, _, top = domain.lower().rpartition(b".")
     if name == b"git" or top in _PARTS_OF_FILES or (len(top) == 2 and top not in _COUNTRIES):
         return False
+    if b"." in second and second.replace(b".", b"").isdigit():
+        return False  # a package and its version: client@2.7.1.Final
     return top != b"py" or b"." in second  # Paraguay registers below com.py and the like only
 
 

@@ -33,11 +33,31 @@ _NESTED = re.compile(
     re.DOTALL,
 )
 """A string or a bracket; an unterminated string runs to the end, so that no text is walked twice."""
-_NOTHING = frozenset((b"true", b"false", b"null", b"none", b"nil", b"undefined", b"%s", b"%v", b"?"))
+_NOTHING = frozenset(
+    (b"true", b"false", b"null", b"none", b"nil", b"undefined", b"%s", b"%v", b"?", b"yes", b"no", b"0", b"1")
+)
+"""Values that say whether there is one."""
+_INSTEAD = re.compile(
+    rb"\$?\{\{[^}\n]{0,80}+\}\}|\$\{[^}\n]{0,80}+\}|%\([A-Za-z_]{1,40}+\)s|~(?=[\s\"',}]|\Z)"
+    rb"|!(?i:vault|secret|env_var|ref|sub|getatt|reference|var)(?![A-Za-z0-9])"
+    rb"|[\[<(](?i:redacted|filtered|hidden|masked|removed|scrubbed|sanitized|sensitive|protected|omitted)(?: value)?[\])>]"
+    rb"|(?i:redacted|filtered)(?=[\s\"',;)\]}]|\Z)|chauthtok\)|[A-Z][A-Za-z]{2,40}+\{[0-9a-f]{5,8}(?![0-9a-f])"
+    rb"|(?:this|self|props|process\.env|config|options|args|params|settings|env|req|request)(?:\.[A-Za-z_][A-Za-z0-9_]{0,60}+){1,6}+"
+    rb"(?=[\s,;)\[\]}\"']|\Z)"
+)
+"""What stands for a value: a template, a tag of YAML, the mark of somebody else's masking, an object, a variable; in
+PAM's log a change of password."""
+_NAME = rb"[A-Za-z_][A-Za-z0-9_]{0,60}+"
+_EXPRESSION = re.compile(
+    rb"(?:await |new )?\$?%b(?:(?:\.|::|->)%b){1,6}+[\[(]|(?:await|new) [A-Za-z_]" % (_NAME, _NAME)
+    + rb"|[a-z]{1,30}+(?:[A-Z_][A-Za-z_]{0,40}+)?\([^()\n]{0,60}+\)|[A-Z][A-Za-z]{2,40}+\{"
+    rb"|:[a-z_]{1,40}+(?=[\s,)]|\Z)|\$[0-9]{1,3}+(?=[\s,)]|\Z)|\$[a-z_][A-Za-z_]{0,40}+;"
+)
+"""Code that gets a value, behind an equals sign and a blank: a call, a look-up, a parameter of SQL."""
 _PROSE = frozenset(
     b"a an the is are was were be been has have had must should cannot can may might will would could does do did not no "
     b"too at least required needed expected incorrect invalid wrong bad denied granted failed failure fails missing "
-    b"expired empty unknown rejected accepted please attempt mismatch unable ok okay success successful".split()
+    b"expired empty unknown rejected accepted please attempt mismatch unable ok okay success successful refreshing creating creation modifying destroying reading still yes no".split()
 )
 """Words that tell about a credential where one could stand."""
 _PHRASE = re.compile(
@@ -90,6 +110,10 @@ def text_value(
     told = text[end - 1] == 0x3A and begin > start
     if told and is_prose(text, begin, high):
         return None
+    if _INSTEAD.match(text, begin, high) or _is_arn(text, low, opening):
+        return None
+    if begin > start and (not told or text[start - 1] == 0x3D) and _EXPRESSION.match(text, begin, high):
+        return None
     wrapped = _WRAPPED.match(text, begin, high)
     if wrapped is not None:
         begin = wrapped.end()
@@ -104,8 +128,19 @@ def text_value(
         begin, stop = _extent(text, value, (low, high), name.lower(), quote, covered, policy.placeholders)
     if begin > start and text[begin - 1] in b" \t":  # no quote
         stop = policy.end_of_value(name, text, begin, stop, high)
+    if text[stop : stop + 1] == b")" and text[begin:stop] == name:
+        return None  # an argument: f(password=password)
     masked = counts(text[begin:stop], name, strength, policy, told=told)
     return (begin, stop, policy.detector(name)) if masked else None
+
+
+def _is_arn(text: bytes, low: int, opening: int) -> bool:
+    """Tell whether a name is a part of an ARN: ``arn:aws:secretsmanager:…:secret:name``."""
+    if text[opening - 1 : opening] != b":" or opening <= low:
+        return False
+    before = text[max(low, opening - 120) : opening]
+    start = before.rfind(b"arn:")
+    return start >= 0 and b" " not in before[start:]
 
 
 def is_prose(text: bytes, begin: int, high: int) -> bool:
@@ -272,7 +307,11 @@ def json_span(
     start, stop = value_span(text, begin)
     if first == b'"':
         value = decode.string_value(text[start:stop])
-        nothing = policy.placeholders.only(value) or policy.is_harmless(name, value)
+        nothing = (
+            policy.placeholders.only(value)
+            or policy.is_harmless(name, value)
+            or _INSTEAD.fullmatch(value) is not None
+        )
         return start + 1, stop - 1, False, not nothing
     if first in (b"{", b"["):
         if text[skip_space(text, begin + 1) : stop - 1] == b"":

@@ -106,8 +106,7 @@ class Nearby:
         # What names a value ends with the keyword, or soon behind it.
         ends = high - end <= NEAR and masked.between(low, high, end)[1] == high
         if unit.is_json:
-            if self._as_name(unit, low - 1, high + 1, keyword.rules, ends=ends):
-                return
+            self._as_name(unit, low - 1, high + 1, keyword.rules, ends=ends)
         else:
             parent = unit.parent
             if (

@@ -50,7 +50,7 @@ def card_brand(number: bytes) -> bool:
         return size in {14, 16}
     if four == 6011 or two in {64, 65, 62} or 3528 <= four <= 3589:
         return 16 <= size <= 19
-    return two in {50, 56, 57, 58, 60, 63, 67} and size == 16
+    return two in {50, 56, 57, 58, 60, 63, 67, 81, 82} and size == 16
 
 
 def payment_card(text: bytes) -> bool:

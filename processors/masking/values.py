@@ -49,7 +49,8 @@ _INSTEAD = re.compile(
 PAM's log a change of password."""
 _NAME = rb"[A-Za-z_][A-Za-z0-9_]{0,60}+"
 _EXPRESSION = re.compile(
-    rb"(?:await |new )?\$?%b(?:(?:\.|::|->)%b){1,6}+[\[(]|(?:await|new) [A-Za-z_]" % (_NAME, _NAME)
+    rb"(?:await |new )?\$?%b(?:(?:\.|::|->)%b){1,6}+[\[(]|(?:await|new) [A-Za-z_]"
+    % (_NAME, _NAME)
     + rb"|[a-z]{1,30}+(?:[A-Z_][A-Za-z_]{0,40}+)?\([^()\n]{0,60}+\)|[A-Z][A-Za-z]{2,40}+\{"
     rb"|:[a-z_]{1,40}+(?=[\s,)]|\Z)|\$[0-9]{1,3}+(?=[\s,)]|\Z)|\$[a-z_][A-Za-z_]{0,40}+;"
 )
@@ -130,6 +131,7 @@ def text_value(
         stop = policy.end_of_value(name, text, begin, stop, high)
     if text[stop : stop + 1] == b")" and text[begin:stop] == name:
         return None  # an argument: f(password=password)
+    told = told and text[begin - 1] not in b"\"'"
     masked = counts(text[begin:stop], name, strength, policy, told=told)
     return (begin, stop, policy.detector(name)) if masked else None
 
@@ -188,7 +190,9 @@ def counts(value: bytes, name: bytes, strength: int, policy: FieldPolicy, *, tol
     if _NUMBER.fullmatch(value):
         return _is_code(value, strength)
     # Prose: "token: expired".
-    return not (told and len(value) < _LONGEST_WORD and value.replace(b"-", b"").isalpha())
+    letters = value.replace(b"-", b"")
+    word = letters.isalpha() and (letters.isupper() or letters[1:].islower() or len(letters) == 1)
+    return not (told and len(value) < _LONGEST_WORD and word)
 
 
 def _name_before(text: bytes, low: int, position: int) -> tuple[bytes, int]:

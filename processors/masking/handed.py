@@ -205,14 +205,14 @@ def _attribute(
         found = _VALUE.search(text, opening, end) if opening >= 0 else None
     if found is not None:
         stop = text.find(found[1], found.end(), high)
-        return _judged(text, found.end(), stop if stop >= 0 else high, name, policy)
+        return _judged(text, found.end(), stop if stop >= 0 else high, name, policy, told=False)
     if close >= 0 and text[close - 1] != 0x2F:
         return _content(text, close + 1, high, name, policy)
     blank = _BLANK_LINE.search(text, end, limit)
     if blank is None:
         return None
     stop = text.find(b"\n", blank.end(), high)
-    return _judged(text, blank.end(), stop if stop >= 0 else high, name, policy)
+    return _judged(text, blank.end(), stop if stop >= 0 else high, name, policy, told=False)
 
 
 def _element(text: bytes, low: int, high: int, end: int, policy: FieldPolicy) -> Span | None:
@@ -230,7 +230,7 @@ def _content(text: bytes, begin: int, high: int, name: bytes, policy: FieldPolic
     """Return the text of an element; without an end tag it is none, unless the text was cut there."""
     if text.startswith(_CDATA, begin, high):
         stop = text.find(b"]]>", begin, high)
-        return _judged(text, begin + len(_CDATA), stop if stop >= 0 else high, name, policy)
+        return _judged(text, begin + len(_CDATA), stop if stop >= 0 else high, name, policy, told=False)
     stop = text.find(b"<", begin, high)
     if stop < 0:
         stop = high
@@ -238,15 +238,17 @@ def _content(text: bytes, begin: int, high: int, name: bytes, policy: FieldPolic
             return None
     elif text[stop + 1 : stop + 2] != b"/":
         return None
-    return _judged(text, begin, stop, name, policy)
+    return _judged(text, begin, stop, name, policy, told=False)
 
 
-def _judged(text: bytes, begin: int, stop: int, name: bytes, policy: FieldPolicy) -> Span | None:
+def _judged(
+    text: bytes, begin: int, stop: int, name: bytes, policy: FieldPolicy, *, told: bool = True
+) -> Span | None:
     while begin < stop and text[begin] in b" \t\r\n":
         begin += 1
     while stop > begin and text[stop - 1] in b" \t\r\n":
         stop -= 1
     strength = policy(name)
-    if begin == stop or not strength or not counts(text[begin:stop], name, strength, policy, told=True):
+    if begin == stop or not strength or not counts(text[begin:stop], name, strength, policy, told=told):
         return None
     return begin, stop, name

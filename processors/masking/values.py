@@ -47,6 +47,7 @@ _INSTEAD = re.compile(
 )
 """What stands for a value: a template, a tag of YAML, the mark of somebody else's masking, an object, a variable; in
 PAM's log a change of password."""
+_PAIR_LINE = re.compile(rb"[ \t\-]{0,40}+[A-Za-z_][A-Za-z0-9_.\-]{0,60}+:(?:[ \t]|\r?\n|\Z)")
 _NAME = rb"[A-Za-z_][A-Za-z0-9_]{0,60}+"
 _EXPRESSION = re.compile(
     rb"(?:await |new )?\$?%b(?:(?:\.|::|->)%b){1,6}+[\[(]|(?:await|new) [A-Za-z_]"
@@ -131,9 +132,20 @@ def text_value(
         stop = policy.end_of_value(name, text, begin, stop, high)
     if text[stop : stop + 1] == b")" and text[begin:stop] == name:
         return None  # an argument: f(password=password)
-    told = told and text[begin - 1] not in b"\"'"
+    told = told and text[begin - 1] not in b"\"'" and not _in_yaml(text, low, opening, stop, high)
     masked = counts(text[begin:stop], name, strength, policy, told=told)
     return (begin, stop, policy.detector(name)) if masked else None
+
+
+def _in_yaml(text: bytes, low: int, opening: int, stop: int, high: int) -> bool:
+    """Tell whether a pair has a line for itself, between lines that are pairs too: then its value is no prose."""
+    if stop < high and text[stop] not in b"\r\n":
+        return False
+    start = text.rfind(b"\n", max(low, opening - _LONGEST_KEY), opening) + 1
+    if text[max(start, low) : opening].strip(b" \t-"):
+        return False
+    before = text[max(low, start - _LONGEST_KEY) : max(start - 1, low)].rpartition(b"\n")[2]
+    return _PAIR_LINE.match(before) is not None or _PAIR_LINE.match(text, stop + 1, high) is not None
 
 
 def _is_arn(text: bytes, low: int, opening: int) -> bool:

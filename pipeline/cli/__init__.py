@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pipeline.cli import bench, demo, evidence, inspect, proof, quarantine, reading, serve, verify
+from pipeline.cli import bench, demo, evidence, inspect, masking, proof, quarantine, reading, serve, verify
 from pipeline.cli.outcome import report
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ app.add_typer(verify.app, name="verify")
 app.command("proof")(proof.proof)
 app.command("evidence")(evidence.evidence)
 app.command("explain")(inspect.explain)
-app.command("mask")(inspect.mask)
+app.command("mask")(masking.mask)
 app.command("replay")(reading.replay)
 app.add_typer(quarantine.app, name="quarantine")
 app.command("bench")(bench.bench)

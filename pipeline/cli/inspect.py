@@ -1,4 +1,4 @@
-"""``headrig check``, ``test``, ``explain`` and ``mask``: what would happen, without a server."""
+"""``headrig check``, ``test`` and ``explain``: what would happen, without a server."""
 
 from __future__ import annotations
 
@@ -28,14 +28,19 @@ from pipeline.flow.timestamps import parse_time
 from pipeline.plugins import Running
 from pipeline.telemetry import log_to_stderr
 
-_BLOCK = 1000
-_DROPPED = b"[headrig: dropped]"
-
 
 @contextmanager
-def blueprint_of(config: Path | None) -> Iterator[Blueprint]:
-    """Make the stages outside a node: with a key of its own, in a temporary data directory."""
+def blueprint_of(config: Path | None, policy: Path | None = None) -> Iterator[Blueprint]:
+    """Make the stages outside a node: with a key of its own, in a temporary data directory.
+
+    Args:
+        config: The configuration; None looks for one.
+        policy: A masking policy in place of the configured one.
+    """
     settings = settings_from(config, packs=True)
+    if policy is not None:
+        masking = {**settings.masking, "policy": str(policy.absolute())}
+        settings = settings.model_copy(update={"masking": masking})
     with tempfile.TemporaryDirectory(prefix="headrig-") as directory:
         paths = Paths(Path(directory))
         paths.make()
@@ -59,7 +64,7 @@ def _ending_on_interrupt(directory: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _running(blueprint: Blueprint) -> AsyncIterator[Running]:
+async def running_of(blueprint: Blueprint) -> AsyncIterator[Running]:
     """Make and enter the configured plugins, as a worker does; leave them at the end."""
     log_to_stderr("command", "WARNING")  # what a plugin logs goes the way it goes in a worker
     async with blueprint.plugins.running(blueprint.host) as plugins:
@@ -84,7 +89,7 @@ def check(config: ConfigOption = None) -> int:
 
 
 async def _start_once(blueprint: Blueprint) -> None:
-    async with _running(blueprint) as plugins:
+    async with running_of(blueprint) as plugins:
         blueprint.stages(plugins)
 
 
@@ -127,7 +132,7 @@ async def _explain_lines(blueprint: Blueprint, lines: Iterable[str]) -> None:
         steps.append((stage, _state(batch)))
 
     steps: list[tuple[str, dict[str, Any]]] = []
-    async with _running(blueprint) as plugins:
+    async with running_of(blueprint) as plugins:
         stages = blueprint.stages(plugins, observe)
         for line in lines:
             steps.clear()
@@ -182,81 +187,3 @@ def raw_line(blueprint: Blueprint, line: bytes) -> RawBatch:
                 now = parsed[0]
                 break
     return RawBatch(Resource("default"), [line], line, heads, [now])
-
-
-def mask(
-    config: ConfigOption = None,
-    json_strings: Annotated[
-        bool,
-        typer.Option(
-            "--json-strings",
-            help="Read and write one JSON string per line, so that a line may hold newlines.",
-        ),
-    ] = False,
-) -> int:
-    """Mask standard input to standard output, a line at a time: plain text or JSON.
-
-    Example: journalctl -o cat | headrig mask
-    """
-    with blueprint_of(config) as blueprint:
-        refused = asyncio.run(_mask_lines(blueprint, json_strings=json_strings))
-    if refused:
-        print(f"headrig: {refused} lines could not be scanned completely and were withheld", file=sys.stderr)
-    return 0
-
-
-async def _mask_lines(blueprint: Blueprint, *, json_strings: bool) -> int:
-    """Filter standard input with our detectors and the configured ones; return how many lines were withheld."""
-    refused = 0
-    out = sys.stdout.buffer
-    async with _running(blueprint) as plugins:
-        blueprint.stages(plugins)  # gives masking the detectors
-        masker = blueprint.made["mask"]
-        for block in _blocks(sys.stdin.buffer):
-            lines = [_unwrap(line) if json_strings else line for line in block]
-            for masked in _mask_block(masker, blueprint, lines):
-                refused += masked is None
-                text = b"[headrig: not scanned]" if masked is None else masked
-                out.write((orjson.dumps(text.decode()) if json_strings else text) + b"\n")
-            out.flush()
-    return refused
-
-
-def _mask_block(masker: Any, blueprint: Blueprint, lines: list[bytes]) -> list[bytes | None]:
-    good = [row for row, line in enumerate(lines) if _is_utf8(line)]
-    texts = [lines[row] for row in good]
-    heads, bad = blueprint.heads.decode_mixed(texts)
-    raw = RawBatch(Resource("default"), texts, b"\n".join(texts), heads, [0] * len(texts))
-    batch: Batch = masker.mask(raw)
-    result: list[bytes | None] = [None] * len(lines)
-    for row, origin in enumerate(batch.origin):
-        if origin not in bad:
-            result[good[origin]] = _DROPPED if origin in batch.leaving else batch.lines[row]
-    return result
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _unwrap(line: bytes) -> bytes:
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return b"\xff"  # not UTF-8: is withheld
-    return value.encode() if isinstance(value, str) else b"\xff"
-
-
-def _blocks(stream: Any) -> Iterator[list[bytes]]:
-    """Yield lines as they come: what is there, up to a thousand at a time."""
-    rest = b""
-    while chunk := stream.read1(1 << 18):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for start in range(0, len(lines), _BLOCK):
-            yield lines[start : start + _BLOCK]
-    if rest:
-        yield [rest]

@@ -21,7 +21,7 @@ TOO_DEEP = "depth"
 TOO_COSTLY = "work"
 TOO_SLOW = "timeout"
 FAILED = "error"
-_ROUNDS = 4
+_ROUNDS = 8
 """A line is scanned once more so often; each time only where a replacement stands beside a letter or digit."""
 
 

@@ -17,6 +17,7 @@ from processors.masking.places import Places
 _GLUED = frozenset(bytes([byte]) for byte in ALNUM | frozenset(b"_+-"))
 """Beside a finding it may have kept its neighbour from being one: a placeholder's bracket does not."""
 
+_KEY_END = b"-----END"
 _AROUND = frozenset(("auth-header", "db-url", "generic"))
 """Categories whose shapes are told by what stands around a value."""
 
@@ -63,6 +64,8 @@ def assemble(units: dict[int, Unit], children: list[Unit], decision: Decision) -
         _judge([*units.values(), *children], decision, masked)
     for child in reversed(children):
         if child.edits:
+            if not child.is_json:
+                masked.again.add(child.row)  # as below
             _lift(child, decision, masked)
     for row, unit in units.items():
         if unit.edits:
@@ -71,6 +74,10 @@ def assemble(units: dict[int, Unit], children: list[Unit], decision: Decision) -
             if text != unit.text:
                 masked.lines[row] = text
                 masked.found[row] = names
+                if not unit.is_json or _KEY_END in text:
+                    masked.again.add(
+                        row
+                    )  # where a value ends in broken JSON depends on what stands behind it
     return masked
 
 

@@ -126,8 +126,13 @@ def _body(
 
 
 def _tail(line: bytes, end: re.Match[bytes]) -> tuple[int, int]:
-    """Return an END with what of the body stands before it in the same text."""
-    return len(line[: end.start()].rstrip(_BODY)), end.end()
+    """Return an END with what of the body stands before it in the same text, and the ENDs behind it."""
+    stop = end.end()
+    for more in _END.finditer(line, stop):
+        if b'"' in line[stop : more.start()] or _BEGIN.search(line, stop, more.start()):
+            break
+        stop = more.end()
+    return len(line[: end.start()].rstrip(_BODY)), stop
 
 
 def _texts(line: bytes) -> _Texts:

@@ -11,7 +11,7 @@ import re
 from processors.masking import decode
 from processors.masking.decode import STRING, skip_space
 from processors.masking.fields import TAIL, FieldPolicy
-from processors.masking.values import counts, is_prose
+from processors.masking.values import counts, is_prose, speaks
 
 Span = tuple[int, int, bytes]
 """Where the value lies, without quotes, and the name of its field."""
@@ -249,6 +249,7 @@ def _judged(
     while stop > begin and text[stop - 1] in b" \t\r\n":
         stop -= 1
     strength = policy(name)
+    told = told or speaks(text[begin:stop])
     if begin == stop or not strength or not counts(text[begin:stop], name, strength, policy, told=told):
         return None
     return begin, stop, name

@@ -137,6 +137,11 @@ def text_value(
     return (begin, stop, policy.detector(name)) if masked else None
 
 
+def speaks(value: bytes) -> bool:
+    """Tell whether a word tells about a credential, as ``expired`` does."""
+    return value.lower() in _PROSE
+
+
 def _in_yaml(text: bytes, low: int, opening: int, stop: int, high: int) -> bool:
     """Tell whether a pair has a line for itself, between lines that are pairs too: then its value is no prose."""
     if stop < high and text[stop] not in b"\r\n":

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,9 +43,21 @@ def blueprint_of(config: Path | None, policy: Path | None = None) -> Iterator[Bl
         settings = settings.model_copy(update={"masking": masking})
     with tempfile.TemporaryDirectory(prefix="headrig-") as directory:
         paths = Paths(Path(directory))
+        _share_cache(paths.cache)
         paths.make()
         with _ending_on_interrupt(directory):
             yield Blueprint(settings, paths)
+
+
+def _share_cache(place: Path) -> None:
+    """Keep compiled patterns in the user's cache: compiling them takes longer than most commands.
+
+    What lies there is trusted only if it is the user's alone; where there is no such place, nothing is kept.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "headrig"
+    with suppress(OSError, RuntimeError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.symlink_to(folder, target_is_directory=True)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ gitlab-session-cookie | _gitlab_session=«{x:32}»
 bitbucket-app-password | ATBB{n:24}{X:8}
 gitea-token | {x:40} | gitea token, gitea access token
 gitter-token | {u:40} | gitter token, gitter access token
-npmrc-auth | //registry.npmjs.org/:_authToken=«{uuid}»
+npmrc-auth | //npm.example.org/:_authToken=«{uuid}»
 npmrc-auth/basic | //npm.{w}.io/:_auth=«{n:35}=»
 rubygems-key | rubygems_{x:48}
 crates-io-token | cio{n:32}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,20 @@ __all__ = [
     "LOKI_VERSION", "ROOT", "Entry", "Headrig", "HttpAnswer", "Loki", "bearer", "cli", "connect", "entries", "free_port",
     "http", "loki_binary", "name_of", "need_loki", "wait_until",
 ]  # fmt: skip
+
+
+_KEPT = tempfile.TemporaryDirectory(prefix="headrig-patterns-")
+_PATTERNS = Path(_KEPT.name)
+"""Compiled patterns, which every program with a directory of its own would compile anew."""
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in source.glob("*.hsdb"):
+        if not (target / path.name).exists():
+            temporary = target / f"{path.name}.{os.getpid()}"
+            shutil.copy2(path, temporary)
+            temporary.rename(target / path.name)
 
 
 def cli(
@@ -91,6 +107,7 @@ class Headrig:
         path = self.config
         path.write_text(yaml.safe_dump(config))
         (self.data / "run" / "address").unlink(missing_ok=True)
+        _copy(_PATTERNS, self.data / "cache")
         with (self.directory / "headrig.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, "serve", "--config", str(path)],
@@ -108,6 +125,7 @@ class Headrig:
         self.url = address.read_text().strip()
         if wait:
             wait_until(self.ready, 60, "readiness")
+            _copy(self.data / "cache", _PATTERNS)
         return self
 
     @property

@@ -27,9 +27,7 @@ WORD = b"unmaskable"
 
 
 def _unmasked() -> None:
-    def run(
-        _self: Engine, _lines: Sequence[bytes], _buffer: bytes, _heads: Any = None, _decision: Any = None
-    ) -> Masked:
+    def run(_self: Engine, _lines: Sequence[bytes], _buffer: bytes, *_more: Any) -> Masked:
         return Masked()
 
     setattr(Engine, "run", run)
@@ -38,12 +36,10 @@ def _unmasked() -> None:
 def _mask_raises() -> None:
     whole = Engine.run
 
-    def run(
-        self: Engine, lines: Sequence[bytes], buffer: bytes, heads: Any = None, decision: Any = None
-    ) -> Masked:
+    def run(self: Engine, lines: Sequence[bytes], buffer: bytes, *more: Any) -> Masked:
         if WORD in buffer:
             raise ValueError(f"cannot scan {buffer!r}")
-        return whole(self, lines, buffer, heads, decision)
+        return whole(self, lines, buffer, *more)
 
     setattr(Engine, "run", run)
 

@@ -123,7 +123,7 @@ def _presidio() -> Callable[[list[str]], int]:
     # It would fetch the list of public suffixes for every address; the one it carries will do.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
     with tempfile.TemporaryDirectory() as directory:
-        # Its pattern recognizers alone: no language model, which is the most favourable to its speed.
+        # Its pattern recognizers alone, without a trained pipeline: the most favourable to its speed.
         spacy.blank("en").to_disk(directory)
         provider = NlpEngineProvider(
             nlp_configuration={

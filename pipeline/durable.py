@@ -99,29 +99,25 @@ def create(path: Path, header: bytes, *, site: str) -> int:
 
 def replace(path: Path, data: bytes, *, site: str) -> None:
     """Put ``data`` in the place of the file's content, all or nothing; durable on return."""
-    temporary = path.with_name(path.name + ".tmp")
-    files.unlink(temporary)
-    fd = files.create(temporary)
-    try:
-        files.write(fd, data)
-        files.sync(fd, f"{site}.replace")
-    finally:
-        files.close(fd)
-    # A crash here leaves the old content and a stray .tmp, which the next replace removes.
-    files.rename(temporary, path)
+    _rename_whole(path, data, f"{site}.replace")
     files.sync_dir(path.parent, f"{site}.replace-dir")
 
 
 def put(path: Path, data: bytes, *, site: str) -> None:
     """Put a file in place that is whole whenever its name is there; a crash may lose the name again."""
+    _rename_whole(path, data, f"{site}.put")
+
+
+def _rename_whole(path: Path, data: bytes, site: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     files.unlink(temporary)
     fd = files.create(temporary)
     try:
         files.write(fd, data)
-        files.sync(fd, f"{site}.put")
+        files.sync(fd, site)
     finally:
         files.close(fd)
+    # A crash here leaves the old content and a stray .tmp, which the next one removes.
     files.rename(temporary, path)
 
 

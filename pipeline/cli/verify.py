@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeline.audit.note import NoteError, UnknownKeyError, Verifier
 from pipeline.audit.proof import Proof, verify_proof
-from pipeline.audit.report import Kind
+from pipeline.audit.report import Kind, Report
 from pipeline.audit.verify import verify_log
 from pipeline.audit.verify_tiles import verify_tiles
 from pipeline.cli.log_client import LogClient
@@ -78,13 +79,28 @@ def log(
     keys = key or [place.parent / "keys" / "audit.vkey"]
     # What is not text is no key, and the verifier says so.
     vkeys = [_read(path, "key file").decode("utf-8", "replace").strip() for path in keys]
+    report = _verified(directory, token or "", vkeys, notes, remote=remote, quiet=as_json)
+    if as_json:
+        print(report.to_json().decode())
+        return report.exit_code
+    if not key and report.keys:
+        print(f"trusted key: {report.keys[0]} of {keys[0]}, which lies beside the log; --key names another")
+    for sentence in report.lines:
+        print(sentence)
+    return report.exit_code
+
+
+def _verified(
+    log: str, token: str, vkeys: list[str], notes: list[bytes], *, remote: bool, quiet: bool
+) -> Report:
+    """Verify a directory, or what a headrig publishes, with a bar that shows how far it is."""
     with Progress(
         TextColumn("verifying"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("entries" if remote else "bytes"),
         transient=True,
-        disable=as_json,
+        disable=quiet,
     ) as progress:
         task = progress.add_task("verify", total=None)
 
@@ -92,22 +108,10 @@ def log(
             progress.update(task, completed=done, total=total)
 
         if remote:
-            with LogClient(directory, token or "") as client:
-                report = verify_tiles(client.fetch, vkeys=vkeys, saved=notes, progress=step)
-        else:
-            report = verify_log(
-                place, vkeys=vkeys, saved=notes, progress=step, settle=lambda: time.sleep(0.05)
-            )
-    if as_json:
-        print(report.to_json().decode())
-    else:
-        if not key and report.keys:
-            print(
-                f"trusted key: {report.keys[0]} of {keys[0]}, which lies beside the log; --key names another"
-            )
-        for sentence in report.lines:
-            print(sentence)
-    return report.exit_code
+            with LogClient(log, token) as client:
+                return verify_tiles(client.fetch, vkeys=vkeys, saved=notes, progress=step)
+        settle = partial(time.sleep, 0.05)
+        return verify_log(Path(log), vkeys=vkeys, saved=notes, progress=step, settle=settle)
 
 
 @app.command("proof")

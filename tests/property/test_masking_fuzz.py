@@ -84,7 +84,7 @@ def check(line):
         assert measure._is_object(once)
     assert mask(once) == once
     work = MASKER._engine.run([line], line).work
-    assert work < 60 * (len(line) + 256)
+    assert work < 40 * (len(line) + 256)
     return once
 
 

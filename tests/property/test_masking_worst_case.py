@@ -69,7 +69,7 @@ SECRETS = [text for text in secrets() if "\n" not in text]
 def every_line_a_secret(size):
     texts, total, lines = SECRETS, 0, []
     while total < size:
-        text = texts[len(lines) % len(texts)]
+        text = texts[len(lines) * 7919 % len(texts)]  # far apart in the packs: any size has all kinds
         lines.append(text.encode() if len(lines) % 2 else orjson.dumps({"message": text, "n": len(lines)}))
         total += len(lines[-1])
     return lines
@@ -146,7 +146,7 @@ def test_work_grows_as_the_text_does(name, masker):
     large, details = measured(masker, make(times * size))
     assert details <= {"depth"}
     for less, more in zip(small, large, strict=True):
-        assert more <= 1.5 * times * less + 4096, (small, large)
+        assert more <= 1.25 * times * less + 4096, (small, large)
     # However large: a byte of text makes a bounded number of events, and is looked at a bounded number of times.
     length = sum(map(len, make(times * size)))
     events, work, calls, walked = large
